@@ -1,0 +1,7 @@
+"""Attention mechanisms for images, each with the map that it computes."""
+
+from .mechanisms import available, create
+from .module import AttentionModule, record
+from .spatial import SelfAttention2d
+
+__all__ = ["AttentionModule", "SelfAttention2d", "available", "create", "record"]

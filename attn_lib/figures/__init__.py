@@ -1,0 +1,8 @@
+"""Everything that a reader looks at."""
+
+from .base import LivingFigure, page_script, page_style
+from .colours import QUANTITIES, theme_css
+from .explorer import AttentionExplorer
+from .show import show, style
+
+__all__ = ["QUANTITIES", "AttentionExplorer", "LivingFigure", "page_script", "page_style", "show", "style", "theme_css"]

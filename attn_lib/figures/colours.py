@@ -1,0 +1,26 @@
+"""One colour a quantity, the same in figures, equations and tables, on light pages and on dark ones."""
+
+# name: (on light, on dark). Each has a contrast of at least 4.5 with its page's background.
+QUANTITIES = {
+    "query": ("#0b62b8", "#6cb4ff"),
+    "key": ("#a84300", "#ffa066"),
+    "value": ("#00755c", "#3fd0ac"),
+    "score": ("#6a4fb3", "#b9a3ff"),
+    "weight": ("#b3005e", "#ff7ab8"),
+    "output": ("#4d5a66", "#b6c2cc"),
+}
+COLOUR_MAP = "inferno"  # perceptually uniform, and ordered by lightness for colour-blind readers
+
+
+def theme_css() -> str:
+    """The colours as CSS variables, and the rule that carries them into equations.
+
+    A notebook writes the light colour into its TeX; on a dark page the rule below answers with the dark one.
+    """
+    light = "".join(f"  --attn-{name}: {on_light};\n" for name, (on_light, _) in QUANTITIES.items())
+    dark = "".join(f"  --attn-{name}: {on_dark};\n" for name, (_, on_dark) in QUANTITIES.items())
+    maths = "".join(
+        f'math [mathcolor="{on_light}"] {{ color: var(--attn-{name}); }}\n'
+        for name, (on_light, _) in QUANTITIES.items()
+    )
+    return f":root {{\n{light}}}\nhtml[data-theme=dark] {{\n{dark}}}\n{maths}"

@@ -1,0 +1,44 @@
+// Brings figures to life on a page without a kernel. Each one's script is what Jupyter runs too;
+// here it gets a model read from the page.
+
+class PageModel {
+  constructor(data) {
+    this.data = data;
+    this.listeners = {};
+  }
+  get(name) {
+    return this.data[name];
+  }
+  set(name, value) {
+    if (this.data[name] === value) return;
+    this.data[name] = value;
+    for (const listener of this.listeners[`change:${name}`] ?? []) listener();
+  }
+  on(event, listener) {
+    (this.listeners[event] ??= []).push(listener);
+  }
+  save_changes() {} // there is nobody to tell
+}
+
+function decode(value) {
+  if (typeof value?.base64 !== "string") return value;
+  const bytes = Uint8Array.from(atob(value.base64), (character) => character.charCodeAt(0));
+  return new DataView(bytes.buffer);
+}
+
+function define(tag, figure) {
+  customElements.define(
+    tag,
+    class extends HTMLElement {
+      connectedCallback() {
+        if (this.model) return; // moved within the page
+        const data = JSON.parse(this.querySelector("script").textContent);
+        for (const name in data) data[name] = decode(data[name]);
+        this.model = new PageModel(data);
+        const el = document.createElement("div");
+        figure.render({ model: this.model, el });
+        this.replaceChildren(el);
+      }
+    },
+  );
+}

@@ -1,0 +1,92 @@
+"""What every mechanism is: weights that one can look at, and features that they reweight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class AttentionModule(nn.Module):
+    r"""A module that reweights features by an attention map that one can look at.
+
+    Score the parts of a feature map, turn scores into weights, reweight the features:
+
+    $$ y = \mathrm{reweight}(x,\ \mathrm{attention}(x)) $$
+
+    A mechanism writes `attention`, the equation of its paper, line by line, and `reweight`, unless
+    its weights are a gate that multiplies `x`. `forward` is both in turn; a mechanism that knows a
+    faster way overrides it, and a test holds the two equal.
+    """
+
+    def attention(self, x: Tensor) -> Tensor:
+        """The weights that this module gives to the parts of `x`, and nothing else."""
+        raise NotImplementedError(f"{type(self).__name__} has to define attention(x)")
+
+    def reweight(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Apply `weights` to `x`. Here they are a gate, broadcast against `x`."""
+        return x * weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reweight(x, self.attention(x))
+
+
+@contextmanager
+def record(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Collect the map of every `AttentionModule` in `model` that runs inside the `with` block.
+
+        with record(model) as maps:
+            logits = model(images)
+        maps["stages.2.attention"]
+
+    The keys are dotted module names (the model itself is ""). A module that runs more than once
+    leaves its last map. Maps carry no gradient. The model computes what it would have computed:
+    `forward` stays fused, and running statistics stay as `forward` alone would leave them.
+
+    Args:
+        model: any module that holds at least one `AttentionModule`, not compiled.
+
+    Raises:
+        ValueError: there is nothing to record, or `torch.compile` hides the modules from hooks.
+    """
+    if any(isinstance(module, torch._dynamo.OptimizedModule) for module in model.modules()):
+        raise ValueError("a compiled model runs no hooks: record the model from before torch.compile")
+    watched = {name: module for name, module in model.named_modules() if isinstance(module, AttentionModule)}
+    if not watched:
+        raise ValueError(f"{type(model).__name__} holds no AttentionModule, so there is no map to record")
+
+    maps: dict[str, Tensor] = {}
+
+    def watch(name: str):
+        # Before forward, not after: what forward updates (a power iteration, a running mean) then
+        # enters the map and the output in the same state.
+        def hook(module: AttentionModule, args: tuple) -> None:
+            buffers = {key: buffer.clone() for key, buffer in module.named_buffers()}
+            with torch.no_grad():
+                maps[name] = module.attention(*args).detach()
+                for key, buffer in module.named_buffers():
+                    buffer.copy_(buffers[key])
+
+        return hook
+
+    hooks = [module.register_forward_pre_hook(watch(name)) for name, module in watched.items()]
+    try:
+        yield maps
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def require_features(module: nn.Module, x: Tensor, channels: int) -> None:
+    """Refuse what is not a feature map (b, channels, h, w) of floating-point numbers.
+
+    Raises:
+        ValueError: with the shape and dtype that came and those that `module` wants.
+    """
+    if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape[2:] or not x.is_floating_point():
+        raise ValueError(
+            f"{type(module).__name__} wants floating-point features of shape (b, c={channels}, h, w) with "
+            f"h, w >= 1; got {x.dtype} of shape {tuple(x.shape)}"
+        )

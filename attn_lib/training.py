@@ -1,0 +1,247 @@
+"""Train a network, score it, and ask whether its attention lies on the object.
+
+    python -m attn_lib.training checkpoint self_attention     makes weights/host_self_attention.*
+    python -m attn_lib.training compare self_attention none   makes weights/compare.json, five seeds each
+"""
+
+import argparse
+import json
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.stats
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from . import zoo
+from .data import LocatedImages, cluttered_digits
+from .module import record
+from .networks import HostCNN
+
+STEPS = 1_400  # 15 passes over 12,000 images in batches of 128: gamma needs about that long to grow
+
+
+def fit(
+    model: nn.Module,
+    data: LocatedImages,
+    *,
+    steps: int = STEPS,
+    batch_size: int = 128,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+    progress: bool = True,
+    watch: Callable[[nn.Module], float] | None = None,
+) -> list[float]:
+    """Train `model` to classify `data`: AdamW, one cosine from `learning_rate` to 0, label smoothing 0.05.
+
+    Args:
+        steps: optimiser steps; never a time, so that a slow machine trains the same network.
+        seed: of the order of the images.
+        progress: whether to show a bar.
+        watch: called with the model before each step; what it returns is collected.
+
+    Returns:
+        what `watch` returned, or the loss, for each step.
+
+    Raises:
+        ValueError: fewer images than one batch.
+    """
+    if len(data) < batch_size:
+        raise ValueError(f"fit wants at least one batch of {batch_size} images; got {len(data)}")
+    device = next(model.parameters()).device
+    model.train().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    generator = torch.Generator().manual_seed(seed)
+    trace: list[float] = []
+    order = iter(())
+    for _ in tqdm(range(steps), desc="training", disable=not progress):
+        batch = next(order, None)
+        if batch is None or len(batch) < batch_size:
+            order = iter(torch.randperm(len(data), generator=generator).split(batch_size))
+            batch = next(order)
+        images = data.images[batch].to(device, memory_format=torch.channels_last)
+        seen = watch(model) if watch else None
+        loss = F.cross_entropy(model(images), data.labels[batch].to(device), label_smoothing=0.05)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        trace.append(loss.item() if seen is None else seen)
+    model.eval()
+    return trace
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """How much of a map lies inside the objects' boxes.
+
+    Attributes:
+        mass: share of the map inside the box, averaged over images. A uniform map scores `area`.
+        area: share of the image that the box covers.
+        hit: share of images whose highest cell has its centre inside the box (the pointing game: Zhang
+            et al., "Top-down Neural Attention by Excitation Backprop", ECCV 2016, section 4).
+    """
+
+    mass: float
+    area: float
+    hit: float
+
+
+def coverage(boxes: Int[Tensor, "b 4"], grid: tuple[int, int], image: tuple[int, int]) -> Float[Tensor, "b h w"]:
+    """The share of each cell of a grid that lies inside a box of pixels.
+
+    Args:
+        boxes: left, top, right, bottom.
+        grid: rows and columns of cells over the image.
+        image: its height and width in pixels.
+
+    Raises:
+        ValueError: the image has fewer pixels than the grid has cells.
+    """
+    if image[0] < grid[0] or image[1] < grid[1]:
+        raise ValueError(f"a grid of {grid} cells does not fit an image of {image} pixels")
+
+    def along(start: Tensor, stop: Tensor, cells: int, pixels: int) -> Tensor:
+        edges = torch.arange(cells + 1, device=boxes.device) * (pixels / cells)
+        inside = edges[1:].minimum(stop[:, None]) - edges[:-1].maximum(start[:, None])
+        return inside.clamp(min=0) * cells / pixels
+
+    left, top, right, bottom = boxes.unbind(1)
+    rows, columns = along(top, bottom, grid[0], image[0]), along(left, right, grid[1], image[1])
+    return rows[:, :, None] * columns[:, None, :]
+
+
+def localise(maps: Float[Tensor, "b h w"], boxes: Int[Tensor, "b 4"], image: tuple[int, int]) -> Localisation:
+    """Score maps of non-negative weights against the boxes of the objects."""
+    b, h, w = maps.shape
+    maps = maps / maps.sum((1, 2), keepdim=True)
+    inside = coverage(boxes, (h, w), image)
+    peak = maps.flatten(1).argmax(1)
+    x = (peak % w + 0.5) * image[1] / w
+    y = (peak // w + 0.5) * image[0] / h
+    left, top, right, bottom = boxes.unbind(1)
+    hit = (left <= x) & (x < right) & (top <= y) & (y < bottom)
+    return Localisation(
+        mass=(maps * inside).sum((1, 2)).mean().item(),
+        area=inside.mean().item(),
+        hit=hit.float().mean().item(),
+    )
+
+
+def received(weights: Float[Tensor, "b n n"], queries: Float[Tensor, "b h w"] | None = None) -> Float[Tensor, "b h w"]:
+    """Where the queries look: the rows of a relation, averaged.
+
+    Args:
+        weights: a row for each query.
+        queries: how much each query counts; None counts the queries of a square grid equally.
+    """
+    if queries is None:
+        side = int(weights.shape[1] ** 0.5)
+        queries = weights.new_ones(len(weights), side, side)
+    share = rearrange(queries / queries.sum((1, 2), keepdim=True), "b h w -> b 1 (h w)")
+    return rearrange(share @ weights, "b 1 (h w) -> b h w", h=queries.shape[1])
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> dict[str, float]:
+    """Accuracy and, where the model's slot relates positions, localisation.
+
+    `received` is the localisation of the attention that all positions pay; `from_object` that of the
+    queries inside the object's box alone, each weighed by the share of its cell inside.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    correct, maps = [], []
+    has_map = not isinstance(model.slot, nn.Identity)
+    for images, labels in zip(data.images.split(batch_size), data.labels.split(batch_size), strict=True):
+        if has_map:
+            with record(model) as recorded:
+                logits = model(images.to(device))
+            maps.append(recorded["slot"].cpu())
+        else:
+            logits = model(images.to(device))
+        correct.append(logits.argmax(1).cpu() == labels)
+    scores = {"accuracy": torch.cat(correct).float().mean().item()}
+    if has_map:
+        weights, image = torch.cat(maps), tuple(data.images.shape[2:])
+        everywhere = received(weights)
+        inside = coverage(data.boxes, tuple(everywhere.shape[1:]), image)
+        scores["received"] = asdict(localise(everywhere, data.boxes, image))
+        scores["from_object"] = asdict(localise(received(weights, inside), data.boxes, image))
+    return scores
+
+
+def run(slot: str, seed: int, steps: int = STEPS) -> tuple[HostCNN, dict]:
+    """Train the host with `slot` from `seed` and score it on the test split, before and after.
+
+    Returns:
+        the network, and what it scored and how long it took.
+    """
+    torch.manual_seed(seed)
+    model = HostCNN(slot)
+    test = cluttered_digits("test", 2_000, seed=1)
+    untrained = evaluate(model, test)
+    start = time.perf_counter()
+    gamma = fit(model, cluttered_digits(), steps=steps, seed=seed, watch=_gamma if slot == "self_attention" else None)
+    seconds = round(time.perf_counter() - start, 1)
+    result = {"slot": slot, "seed": seed, "steps": steps, "seconds": seconds} | evaluate(model, test)
+    result["untrained"] = untrained
+    if slot == "self_attention":
+        result["gamma"] = {"every": 10, "values": [round(value, 5) for value in gamma[::10]]}
+    return model, result
+
+
+def _gamma(model: HostCNN) -> float:
+    return model.slot.gamma.item()
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """The mean over seeds and the half-width of its 95 % confidence interval (Student's t)."""
+    mean, error = float(np.mean(values)), scipy.stats.sem(values)
+    return mean, float(error * scipy.stats.t.ppf(0.975, len(values) - 1))
+
+
+def machine() -> dict[str, str]:
+    """Where and with what a result was made."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "machine": f"{platform.machine()}, {device}",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("task", choices=("checkpoint", "compare"))
+    parser.add_argument("slots", nargs="+")
+    parser.add_argument("--seeds", type=int, default=5, help="compare: how many")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--folder", type=Path, default=zoo.WEIGHTS, help="where the results go")
+    args = parser.parse_args()
+    command = shlex.join(["python", "-m", "attn_lib.training", *sys.argv[1:]])
+    if args.task == "checkpoint":
+        for slot in args.slots:
+            model, result = run(slot, seed=0, steps=args.steps)
+            card = {"network": "HostCNN", "arguments": {"slot": slot}, "command": command}
+            zoo.save(model, args.folder / f"host_{slot}.safetensors", card | machine() | result)
+    else:
+        runs = [run(slot, seed, args.steps)[1] for seed in range(args.seeds) for slot in args.slots]
+        result = {"command": command} | machine() | {"runs": runs}
+        (args.folder / "compare.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
