@@ -2,6 +2,13 @@
 
 from .mechanisms import available, create
 from .module import AttentionModule, record
-from .spatial import SelfAttention2d
+from .spatial import NonLocalMeans, SelfAttention2d
 
-__all__ = ["AttentionModule", "SelfAttention2d", "available", "create", "record"]
+__all__ = [
+    "AttentionModule",
+    "NonLocalMeans",
+    "SelfAttention2d",
+    "available",
+    "create",
+    "record",
+]

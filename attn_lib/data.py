@@ -1,8 +1,8 @@
 """Photographs and labelled images that need no download: they come inside scikit-image and scikit-learn.
 
-    photographs        CC0 or public domain (scikit-image), CC BY 2.0 (scikit-learn); see `PHOTOGRAPHS`
-    cluttered digits   1,797 handwritten digits of 8×8 pixels (`sklearn.datasets.load_digits`, BSD; UCI
-                       Optical Recognition of Handwritten Digits, CC BY 4.0), placed on canvases here
+photographs        CC0 or public domain (scikit-image), CC BY 2.0 (scikit-learn); see `PHOTOGRAPHS`
+cluttered digits   1,797 handwritten digits of 8×8 pixels (`sklearn.datasets.load_digits`, BSD; UCI
+                   Optical Recognition of Handwritten Digits, CC BY 4.0), placed on canvases here
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def _square(image: Tensor, size: int) -> Tensor:
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2
     square = image[None, :, top : top + side, left : left + side]
-    return F.interpolate(square, (size, size), mode="bilinear", antialias=True)[0]
+    return F.interpolate(square, (size, size), mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,12 @@ SPLITS = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
 
 @lru_cache(maxsize=4)
 def cluttered_digits(
-    split: str = "train", count: int = 12_000, *, seed: int = 0, size: int = 40, fragments: int = 6
+    split: str = "train",
+    count: int = 12_000,
+    *,
+    seed: int = 0,
+    size: int = 40,
+    fragments: int = 6,
 ) -> LocatedImages:
     """Handwritten digits at random places among pieces of other digits.
 
@@ -140,6 +145,7 @@ def _digits(split: str) -> tuple[dict[int, np.ndarray], np.ndarray]:
     chosen = order[start:stop]
     small = torch.from_numpy(pixels[chosen] / 16).float().view(-1, 1, 8, 8)
     enlarged = {
-        side: F.interpolate(small, (side, side), mode="bicubic").clamp(0, 1)[:, 0].numpy() for side in range(14, 21)
+        side: F.interpolate(small, (side, side), mode="bicubic").clamp(0, 1)[:, 0].numpy()
+        for side in range(14, 21)
     }
     return enlarged, classes[chosen]

@@ -52,10 +52,18 @@ def record(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         ValueError: there is nothing to record, or `torch.compile` hides the modules from hooks.
     """
     if any(isinstance(module, torch._dynamo.OptimizedModule) for module in model.modules()):
-        raise ValueError("a compiled model runs no hooks: record the model from before torch.compile")
-    watched = {name: module for name, module in model.named_modules() if isinstance(module, AttentionModule)}
+        raise ValueError(
+            "a compiled model runs no hooks: record the model from before torch.compile"
+        )
+    watched = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, AttentionModule)
+    }
     if not watched:
-        raise ValueError(f"{type(model).__name__} holds no AttentionModule, so there is no map to record")
+        raise ValueError(
+            f"{type(model).__name__} holds no AttentionModule, so there is no map to record"
+        )
 
     maps: dict[str, Tensor] = {}
 
@@ -79,14 +87,21 @@ def record(model: nn.Module) -> Iterator[dict[str, Tensor]]:
             hook.remove()
 
 
-def require_features(module: nn.Module, x: Tensor, channels: int) -> None:
+def require_features(module: nn.Module, x: Tensor, channels: int | None = None) -> None:
     """Refuse what is not a feature map (b, channels, h, w) of floating-point numbers.
+
+    Args:
+        module: who asks.
+        x: what came.
+        channels: how many it must have; None takes any number.
 
     Raises:
         ValueError: with the shape and dtype that came and those that `module` wants.
     """
-    if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape[2:] or not x.is_floating_point():
+    wanted = channels is None or (x.ndim > 1 and x.shape[1] == channels)
+    if x.ndim != 4 or not wanted or 0 in x.shape[2:] or not x.is_floating_point():
+        size = "c" if channels is None else f"c={channels}"
         raise ValueError(
-            f"{type(module).__name__} wants floating-point features of shape (b, c={channels}, h, w) with "
+            f"{type(module).__name__} wants floating-point features of shape (b, {size}, h, w) with "
             f"h, w >= 1; got {x.dtype} of shape {tuple(x.shape)}"
         )

@@ -1,7 +1,7 @@
 """Train a network, score it, and ask whether its attention lies on the object.
 
-    python -m attn_lib.training checkpoint self_attention     makes weights/host_self_attention.*
-    python -m attn_lib.training compare self_attention none   makes weights/compare.json, five seeds each
+python -m attn_lib.training checkpoint self_attention     makes weights/host_self_attention.*
+python -m attn_lib.training compare self_attention none   makes weights/compare.json, five seeds each
 """
 
 import argparse
@@ -28,7 +28,9 @@ from .data import LocatedImages, cluttered_digits
 from .module import record
 from .networks import HostCNN
 
-STEPS = 1_400  # 15 passes over 12,000 images in batches of 128: gamma needs about that long to grow
+STEPS = (
+    1_400  # 15 passes over 12,000 images in batches of 128: gamma needs about that long to grow
+)
 
 
 def fit(
@@ -57,7 +59,9 @@ def fit(
         ValueError: fewer images than one batch.
     """
     if len(data) < batch_size:
-        raise ValueError(f"fit wants at least one batch of {batch_size} images; got {len(data)}")
+        raise ValueError(
+            f"fit wants at least one batch of {batch_size} images; got {len(data)}"
+        )
     device = next(model.parameters()).device
     model.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
@@ -72,7 +76,9 @@ def fit(
             batch = next(order)
         images = data.images[batch].to(device, memory_format=torch.channels_last)
         seen = watch(model) if watch else None
-        loss = F.cross_entropy(model(images), data.labels[batch].to(device), label_smoothing=0.05)
+        loss = F.cross_entropy(
+            model(images), data.labels[batch].to(device), label_smoothing=0.05
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -98,7 +104,9 @@ class Localisation:
     hit: float
 
 
-def coverage(boxes: Int[Tensor, "b 4"], grid: tuple[int, int], image: tuple[int, int]) -> Float[Tensor, "b h w"]:
+def coverage(
+    boxes: Int[Tensor, "b 4"], grid: tuple[int, int], image: tuple[int, int]
+) -> Float[Tensor, "b h w"]:
     """The share of each cell of a grid that lies inside a box of pixels.
 
     Args:
@@ -122,7 +130,9 @@ def coverage(boxes: Int[Tensor, "b 4"], grid: tuple[int, int], image: tuple[int,
     return rows[:, :, None] * columns[:, None, :]
 
 
-def localise(maps: Float[Tensor, "b h w"], boxes: Int[Tensor, "b 4"], image: tuple[int, int]) -> Localisation:
+def localise(
+    maps: Float[Tensor, "b h w"], boxes: Int[Tensor, "b 4"], image: tuple[int, int]
+) -> Localisation:
     """Score maps of non-negative weights against the boxes of the objects."""
     b, h, w = maps.shape
     maps = maps / maps.sum((1, 2), keepdim=True)
@@ -139,7 +149,9 @@ def localise(maps: Float[Tensor, "b h w"], boxes: Int[Tensor, "b 4"], image: tup
     )
 
 
-def received(weights: Float[Tensor, "b n n"], queries: Float[Tensor, "b h w"] | None = None) -> Float[Tensor, "b h w"]:
+def received(
+    weights: Float[Tensor, "b n n"], queries: Float[Tensor, "b h w"] | None = None
+) -> Float[Tensor, "b h w"]:
     """Where the queries look: the rows of a relation, averaged.
 
     Args:
@@ -164,7 +176,9 @@ def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> di
     device = next(model.parameters()).device
     correct, maps = [], []
     has_map = not isinstance(model.slot, nn.Identity)
-    for images, labels in zip(data.images.split(batch_size), data.labels.split(batch_size), strict=True):
+    for images, labels in zip(
+        data.images.split(batch_size), data.labels.split(batch_size), strict=True
+    ):
         if has_map:
             with record(model) as recorded:
                 logits = model(images.to(device))
@@ -193,9 +207,17 @@ def run(slot: str, seed: int, steps: int = STEPS) -> tuple[HostCNN, dict]:
     test = cluttered_digits("test", 2_000, seed=1)
     untrained = evaluate(model, test)
     start = time.perf_counter()
-    gamma = fit(model, cluttered_digits(), steps=steps, seed=seed, watch=_gamma if slot == "self_attention" else None)
+    gamma = fit(
+        model,
+        cluttered_digits(),
+        steps=steps,
+        seed=seed,
+        watch=_gamma if slot == "self_attention" else None,
+    )
     seconds = round(time.perf_counter() - start, 1)
-    result = {"slot": slot, "seed": seed, "steps": steps, "seconds": seconds} | evaluate(model, test)
+    result = {"slot": slot, "seed": seed, "steps": steps, "seconds": seconds} | evaluate(
+        model, test
+    )
     result["untrained"] = untrained
     if slot == "self_attention":
         result["gamma"] = {"every": 10, "values": [round(value, 5) for value in gamma[::10]]}
@@ -214,7 +236,11 @@ def interval(values: list[float]) -> tuple[float, float]:
 
 def machine() -> dict[str, str]:
     """Where and with what a result was made."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"{torch.get_num_threads()} CPU threads"
+    )
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -238,7 +264,9 @@ def main() -> None:
             card = {"network": "HostCNN", "arguments": {"slot": slot}, "command": command}
             zoo.save(model, args.folder / f"host_{slot}.safetensors", card | machine() | result)
     else:
-        runs = [run(slot, seed, args.steps)[1] for seed in range(args.seeds) for slot in args.slots]
+        runs = [
+            run(slot, seed, args.steps)[1] for seed in range(args.seeds) for slot in args.slots
+        ]
         result = {"command": command} | machine() | {"runs": runs}
         (args.folder / "compare.json").write_text(json.dumps(result, indent=1) + "\n")
 

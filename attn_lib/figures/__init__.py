@@ -3,6 +3,17 @@
 from .base import LivingFigure, page_script, page_style
 from .colours import QUANTITIES, theme_css
 from .explorer import AttentionExplorer
-from .show import show, style
+from .show import show, show_images, show_source, style
 
-__all__ = ["QUANTITIES", "AttentionExplorer", "LivingFigure", "page_script", "page_style", "show", "style", "theme_css"]
+__all__ = [
+    "QUANTITIES",
+    "AttentionExplorer",
+    "LivingFigure",
+    "page_script",
+    "page_style",
+    "show",
+    "show_images",
+    "show_source",
+    "style",
+    "theme_css",
+]

@@ -71,7 +71,7 @@ function makePanel(model, relation, map, name) {
     for (let i = 0; i < row.length; i++) {
       const level = Math.round(row[i] * share);
       heat.data.set(colours.subarray(3 * level, 3 * level + 3), 4 * i);
-      heat.data[4 * i + 3] = 255 * (0.45 + (0.45 * level) / 255);
+      heat.data[4 * i + 3] = 255 * (0.25 + (0.65 * level) / 255);
     }
     cellContext.putImageData(heat, 0, 0);
     context.imageSmoothingEnabled = false;

@@ -44,7 +44,9 @@ class LivingFigure(anywidget.AnyWidget):
         image = self.picture()
         data = {name: _encode(getattr(self, name)) for name in sorted(self._own_traits())}
         # "<" could end the script element early.
-        payload = json.dumps(data, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
+        payload = json.dumps(data, separators=(",", ":"), sort_keys=True).replace(
+            "<", "\\u003c"
+        )
         return (
             f'<{self.tag} class="attn-figure">'
             f'<img src="{to_data_url(image)}" width="{image.width}" height="{image.height}" '
@@ -54,7 +56,11 @@ class LivingFigure(anywidget.AnyWidget):
 
     def _own_traits(self) -> set[str]:
         theirs = set(anywidget.AnyWidget.class_trait_names(sync=True))
-        return {name for name in self.trait_names(sync=True) if name not in theirs and not name.startswith("_")}
+        return {
+            name
+            for name in self.trait_names(sync=True)
+            if name not in theirs and not name.startswith("_")
+        }
 
 
 def to_data_url(image: Image.Image) -> str:
@@ -71,7 +77,8 @@ def _encode(value):
 def page_script() -> str:
     """All figures as one classic script: browsers refuse modules to pages opened from the file system."""
     figures = "".join(
-        f'define("{figure.tag}", (() => {{\n{_module_body(figure)}}})());\n' for figure in LivingFigure.__subclasses__()
+        f'define("{figure.tag}", (() => {{\n{_module_body(figure)}}})());\n'
+        for figure in LivingFigure.__subclasses__()
     )
     return f"(() => {{\n{(HERE / 'page.js').read_text()}\n{figures}}})();\n"
 

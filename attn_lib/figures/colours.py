@@ -9,7 +9,9 @@ QUANTITIES = {
     "weight": ("#b3005e", "#ff7ab8"),
     "output": ("#4d5a66", "#b6c2cc"),
 }
-COLOUR_MAP = "inferno"  # perceptually uniform, and ordered by lightness for colour-blind readers
+COLOUR_MAP = (
+    "inferno"  # perceptually uniform, and ordered by lightness for colour-blind readers
+)
 
 
 def theme_css() -> str:
@@ -17,8 +19,12 @@ def theme_css() -> str:
 
     A notebook writes the light colour into its TeX; on a dark page the rule below answers with the dark one.
     """
-    light = "".join(f"  --attn-{name}: {on_light};\n" for name, (on_light, _) in QUANTITIES.items())
-    dark = "".join(f"  --attn-{name}: {on_dark};\n" for name, (_, on_dark) in QUANTITIES.items())
+    light = "".join(
+        f"  --attn-{name}: {on_light};\n" for name, (on_light, _) in QUANTITIES.items()
+    )
+    dark = "".join(
+        f"  --attn-{name}: {on_dark};\n" for name, (_, on_dark) in QUANTITIES.items()
+    )
     maths = "".join(
         f'math [mathcolor="{on_light}"] {{ color: var(--attn-{name}); }}\n'
         for name, (on_light, _) in QUANTITIES.items()

@@ -45,7 +45,9 @@ class AttentionExplorer(LivingFigure):
     grid = traitlets.List(traitlets.Int()).tag(sync=True)
     key_grid = traitlets.List(traitlets.Int()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    weights = traitlets.Bytes().tag(sync=True)  # uint8 (maps, n, m): each row scaled by its own peak
+    weights = traitlets.Bytes().tag(
+        sync=True
+    )  # uint8 (maps, n, m): each row scaled by its own peak
     peaks = traitlets.Bytes().tag(sync=True)  # float32 (maps, n)
     box = traitlets.List(traitlets.Int()).tag(sync=True)  # or empty
     colours = traitlets.Bytes().tag(sync=True)  # 256 × RGB
@@ -64,13 +66,17 @@ class AttentionExplorer(LivingFigure):
     ):
         relations = _require_relations(maps)
         grid = grid or _square(relations.shape[1])
-        key_grid = key_grid or (grid if relations.shape[1] == relations.shape[2] else _square(relations.shape[2]))
+        key_grid = key_grid or (
+            grid if relations.shape[1] == relations.shape[2] else _square(relations.shape[2])
+        )
         _require_fit(tuple(image.shape), grid, key_grid, tuple(relations.shape[1:]))
         outline = [] if box is None else [int(edge) for edge in box]
         if query is None:
             query = _centre(outline, tuple(image.shape[1:]), grid)
         peaks = relations.max(axis=2)
-        self._image = Image.fromarray((image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+        self._image = Image.fromarray(
+            (image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+        )
         super().__init__(
             alt=alt,
             image=to_data_url(self._image),
@@ -81,7 +87,10 @@ class AttentionExplorer(LivingFigure):
             weights=(relations / peaks[..., None] * 255).round().astype(np.uint8).tobytes(),
             peaks=peaks.astype("<f4").tobytes(),
             box=outline,
-            colours=(mpl.colormaps[COLOUR_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8).tobytes(),
+            colours=(mpl.colormaps[COLOUR_MAP](np.arange(256))[:, :3] * 255)
+            .round()
+            .astype(np.uint8)
+            .tobytes(),
             query=query,
         )
 
@@ -89,7 +98,9 @@ class AttentionExplorer(LivingFigure):
     def _check_query(self, proposal):
         n = self.grid[0] * self.grid[1]
         if not 0 <= proposal["value"] < n:
-            raise ValueError(f"the query must be one of {n} positions, 0 to {n - 1}; got {proposal['value']}")
+            raise ValueError(
+                f"the query must be one of {n} positions, 0 to {n - 1}; got {proposal['value']}"
+            )
         return proposal["value"]
 
     def row(self, name: str, query: int | None = None) -> np.ndarray:
@@ -105,29 +116,53 @@ class AttentionExplorer(LivingFigure):
         rows = [self.row(name) for name in self.names]
         top = max(row.max() for row in rows)
         gap, caption = 12, 34
-        sheet = Image.new("RGBA", (len(rows) * (PANEL + gap) - gap, PANEL + caption), (0, 0, 0, 0))
+        sheet = Image.new(
+            "RGBA", (len(rows) * (PANEL + gap) - gap, PANEL + caption), (0, 0, 0, 0)
+        )
         draw = ImageDraw.Draw(sheet)
         for index, (name, row) in enumerate(zip(self.names, rows, strict=True)):
             left = index * (PANEL + gap)
             sheet.paste(self._panel(row / top), (left, 0))
             # Grey that reads on white and on black: a picture cannot know its page.
             font = ImageFont.load_default(20)
-            draw.text((left + PANEL / 2, PANEL + 6), name, fill=(118, 118, 118), anchor="ma", font=font)
+            draw.text(
+                (left + PANEL / 2, PANEL + 6),
+                name,
+                fill=(118, 118, 118),
+                anchor="ma",
+                font=font,
+            )
         return sheet
 
     def _panel(self, heat: np.ndarray) -> Image.Image:
         # The blend of attention_explorer.js: a grey image under a colour as opaque as the weight is high.
-        grey = np.asarray(self._image.convert("L").resize((PANEL, PANEL), Image.Resampling.NEAREST), float)[..., None]
-        colour = np.frombuffer(self.colours, np.uint8).reshape(256, 3)[(heat * 255).round().astype(int)]
+        grey = np.asarray(
+            self._image.convert("L").resize((PANEL, PANEL), Image.Resampling.NEAREST), float
+        )[..., None]
+        colour = np.frombuffer(self.colours, np.uint8).reshape(256, 3)[
+            (heat * 255).round().astype(int)
+        ]
         tall = [np.repeat(np.repeat(part, 8, 0), 8, 1) for part in (colour, heat)]
-        colour = np.asarray(Image.fromarray(tall[0]).resize((PANEL, PANEL), Image.Resampling.NEAREST), float)
-        heat = np.asarray(Image.fromarray(tall[1].astype("f4")).resize((PANEL, PANEL), Image.Resampling.NEAREST))
-        opacity = (0.45 + 0.45 * heat)[..., None]
-        panel = Image.fromarray((grey * (1 - opacity) + colour * opacity).round().astype(np.uint8))
+        colour = np.asarray(
+            Image.fromarray(tall[0]).resize((PANEL, PANEL), Image.Resampling.NEAREST), float
+        )
+        heat = np.asarray(
+            Image.fromarray(tall[1].astype("f4")).resize(
+                (PANEL, PANEL), Image.Resampling.NEAREST
+            )
+        )
+        opacity = (0.25 + 0.65 * heat)[..., None]
+        panel = Image.fromarray(
+            (grey * (1 - opacity) + colour * opacity).round().astype(np.uint8)
+        )
         draw = ImageDraw.Draw(panel)
         if self.box:
             scale = PANEL / self.size[1], PANEL / self.size[0]
-            draw.rectangle([edge * scale[i % 2] for i, edge in enumerate(self.box)], outline="white", width=2)
+            draw.rectangle(
+                [edge * scale[i % 2] for i, edge in enumerate(self.box)],
+                outline="white",
+                width=2,
+            )
         y, x = divmod(self.query, self.grid[1])
         cell = PANEL / self.grid[1], PANEL / self.grid[0]
         marker = [x * cell[0], y * cell[1], (x + 1) * cell[0], (y + 1) * cell[1]]
@@ -138,24 +173,41 @@ class AttentionExplorer(LivingFigure):
 def _require_relations(maps: Mapping[str, Tensor]) -> np.ndarray:
     """The maps as one array (maps, n, m), or a ValueError that says what is wrong with which."""
     if not maps:
-        raise ValueError("an AttentionExplorer wants at least one map of weights (n, m); got none")
+        raise ValueError(
+            "an AttentionExplorer wants at least one map of weights (n, m); got none"
+        )
     shapes = {name: tuple(weights.shape) for name, weights in maps.items()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 2 for shape in shapes.values()):
-        raise ValueError(f"the maps of an AttentionExplorer want one shape (n, m); got {shapes}")
+        raise ValueError(
+            f"the maps of an AttentionExplorer want one shape (n, m); got {shapes}"
+        )
     for name, weights in maps.items():
         if not torch.isfinite(weights).all() or weights.min() < 0:
             raise ValueError(f"weights are finite and not negative; map {name!r} goes from {weights.min().item()} "
                              f"to {weights.max().item()}")  # fmt: skip
         if (error := (weights.sum(1) - 1).abs().max().item()) > 1e-3:
-            raise ValueError(f"each row of weights sums to 1; in map {name!r} a row is off by {error:.3g}")
+            raise ValueError(
+                f"each row of weights sums to 1; in map {name!r} a row is off by {error:.3g}"
+            )
     return torch.stack([weights.detach().float().cpu() for weights in maps.values()]).numpy()
 
 
-def _require_fit(image: tuple, grid: tuple[int, int], key_grid: tuple[int, int], weights: tuple[int, int]) -> None:
+def _require_fit(
+    image: tuple, grid: tuple[int, int], key_grid: tuple[int, int], weights: tuple[int, int]
+) -> None:
     if grid[0] * grid[1] != weights[0] or key_grid[0] * key_grid[1] != weights[1]:
-        raise ValueError(f"weights of shape {weights} do not match queries on a grid of {grid} and keys on {key_grid}")
-    if len(image) != 3 or image[0] != 3 or image[1] < max(grid[0], key_grid[0]) or image[2] < max(grid[1], key_grid[1]):
-        raise ValueError(f"an image (3, h, w) at least as large as the grid {grid} is wanted; got {image}")
+        raise ValueError(
+            f"weights of shape {weights} do not match queries on a grid of {grid} and keys on {key_grid}"
+        )
+    if (
+        len(image) != 3
+        or image[0] != 3
+        or image[1] < max(grid[0], key_grid[0])
+        or image[2] < max(grid[1], key_grid[1])
+    ):
+        raise ValueError(
+            f"an image (3, h, w) at least as large as the grid {grid} is wanted; got {image}"
+        )
 
 
 def _square(cells: int) -> tuple[int, int]:
@@ -167,5 +219,8 @@ def _square(cells: int) -> tuple[int, int]:
 
 def _centre(box: list[int], image: tuple[int, int], grid: tuple[int, int]) -> int:
     left, top, right, bottom = box or (0, 0, image[1], image[0])
-    row, column = (top + bottom) * grid[0] // (2 * image[0]), (left + right) * grid[1] // (2 * image[1])
+    row, column = (
+        (top + bottom) * grid[0] // (2 * image[0]),
+        (left + right) * grid[1] // (2 * image[1]),
+    )
     return row * grid[1] + column

@@ -1,11 +1,17 @@
 """Show a matplotlib figure so that everyone can read it: sharp, in light and dark, and with words."""
 
 import html
+import inspect
 import io
+import textwrap
+from collections.abc import Callable, Mapping
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 from IPython.display import display
+from jaxtyping import Float
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from .colours import QUANTITIES
 
@@ -38,15 +44,48 @@ def show(fig: Figure, *, alt: str) -> None:
     require_alt(alt)
     with mpl.rc_context(STYLE):
         buffer = io.StringIO()
-        fig.savefig(buffer, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
-    mpl.pyplot.close(fig)
+        fig.savefig(
+            buffer, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None}
+        )
+    plt.close(fig)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace("#000000", "currentColor")
     for name, (on_light, _) in QUANTITIES.items():
         svg = svg.replace(on_light, f"var(--attn-{name}, {on_light})")
     # Text elements name no colour and would be black: the root's fill is what they inherit.
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" fill="currentColor" ', 1)
+    svg = svg.replace(
+        "<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" fill="currentColor" ', 1
+    )
     display({"text/html": f'<div class="attn-plot">{svg}</div>', "text/plain": alt}, raw=True)
+
+
+def show_images(
+    images: Mapping[str, Float[Tensor, "3 _h _w"]], *, alt: str, width: float = 2.4
+) -> None:
+    """Display pictures side by side, each under its name.
+
+    Args:
+        images: values outside [0, 1] are clipped.
+        alt: as in `show`.
+        width: inches of each.
+    """
+    fig, axes = plt.subplots(
+        1, len(images), figsize=(width * len(images), width + 0.3), squeeze=False
+    )
+    for axis, (name, image) in zip(axes[0], images.items(), strict=True):
+        axis.imshow(image.permute(1, 2, 0).clamp(0, 1), interpolation="none")
+        axis.set_title(name, fontsize=11)
+        axis.axis("off")
+    fig.tight_layout()
+    show(fig, alt=alt)
+
+
+def show_source(*functions: Callable) -> None:
+    """Display the source of library functions as it stands, so that a page holds no second copy."""
+    source = "\n".join(
+        textwrap.dedent(inspect.getsource(function)) for function in functions
+    ).rstrip()
+    display({"text/markdown": f"```python\n{source}\n```", "text/plain": source}, raw=True)
 
 
 def require_alt(alt: str) -> None:
@@ -56,4 +95,6 @@ def require_alt(alt: str) -> None:
         ValueError: fewer than four words.
     """
     if len(alt.split()) < 4:
-        raise ValueError(f"a figure needs alt text that says what one sees, in at least four words; got {alt!r}")
+        raise ValueError(
+            f"a figure needs alt text that says what one sees, in at least four words; got {alt!r}"
+        )

@@ -1,0 +1,66 @@
+"""What the published book does beyond Jupyter Book: equations without a script, figures that outlive the kernel, and no request that a reader's browser could do without."""
+
+from pathlib import Path
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.application import Sphinx
+
+from attn_lib.figures import page_script, page_style, theme_css
+
+BOOK = Path(__file__).parent.parent
+
+
+def setup(app: Sphinx) -> dict:
+    app.config.templates_path.append(str(BOOK / "_templates"))
+    app.add_html_math_renderer(
+        "mathml",
+        inline_renderers=(visit_math, None),
+        block_renderers=(visit_math_block, None),
+    )
+    app.connect("builder-inited", write_figures)
+    app.connect("html-page-context", drop_scripts, priority=900)
+    app.add_css_file("attn-figures.css")
+    app.add_js_file("attn-figures.js", loading_method="defer")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def visit_math(self, node: nodes.math) -> None:
+    self.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def visit_math_block(self, node: nodes.math_block) -> None:
+    # Focusable, so that the keyboard can scroll an equation wider than the page.
+    equation = convert(node.astext(), display="block")
+    self.body.append(
+        f'<div class="attn-equation" tabindex="0" role="group" aria-label="Equation">{equation}</div>'
+    )
+    raise nodes.SkipNode
+
+
+def write_figures(app: Sphinx) -> None:
+    static = Path(app.outdir) / "_static"
+    static.mkdir(parents=True, exist_ok=True)
+    (static / "attn-figures.js").write_text(page_script())
+    (static / "attn-figures.css").write_text(theme_css() + page_style())
+
+
+def drop_scripts(
+    app: Sphinx, pagename: str, templatename: str, context: dict, doctree
+) -> None:
+    """Leave out what no page uses: Thebe (needs a server), the state of widgets, toggle buttons."""
+
+    def wanted(script) -> bool:
+        body = script.attributes.get("body") or ""
+        is_state = (
+            script.attributes.get("type")
+            == "application/vnd.jupyter.widget-state+json"
+        )
+        name = f"{script.filename} {body}".lower()
+        return not is_state and "thebe" not in name and "toggle" not in name
+
+    for kind in ("script_files", "css_files"):
+        context[kind] = [
+            script for script in context.get(kind, []) if wanted(script)
+        ]
