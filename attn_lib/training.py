@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from . import zoo
-from .data import LocatedImages, cluttered_digits
+from .data import LocatedImages, cluttered_digits, coverage
 from .module import record
 from .networks import HostCNN
 
@@ -104,37 +104,11 @@ class Localisation:
     hit: float
 
 
-def coverage(
-    boxes: Int[Tensor, "b 4"], grid: tuple[int, int], image: tuple[int, int]
-) -> Float[Tensor, "b h w"]:
-    """The share of each cell of a grid that lies inside a box of pixels.
-
-    Args:
-        boxes: left, top, right, bottom.
-        grid: rows and columns of cells over the image.
-        image: its height and width in pixels.
-
-    Raises:
-        ValueError: the image has fewer pixels than the grid has cells.
-    """
-    if image[0] < grid[0] or image[1] < grid[1]:
-        raise ValueError(f"a grid of {grid} cells does not fit an image of {image} pixels")
-
-    def along(start: Tensor, stop: Tensor, cells: int, pixels: int) -> Tensor:
-        edges = torch.arange(cells + 1, device=boxes.device) * (pixels / cells)
-        inside = edges[1:].minimum(stop[:, None]) - edges[:-1].maximum(start[:, None])
-        return inside.clamp(min=0) * cells / pixels
-
-    left, top, right, bottom = boxes.unbind(1)
-    rows, columns = along(top, bottom, grid[0], image[0]), along(left, right, grid[1], image[1])
-    return rows[:, :, None] * columns[:, None, :]
-
-
 def localise(
     maps: Float[Tensor, "b h w"], boxes: Int[Tensor, "b 4"], image: tuple[int, int]
 ) -> Localisation:
     """Score maps of non-negative weights against the boxes of the objects."""
-    b, h, w = maps.shape
+    h, w = maps.shape[1:]
     maps = maps / maps.sum((1, 2), keepdim=True)
     inside = coverage(boxes, (h, w), image)
     peak = maps.flatten(1).argmax(1)

@@ -3,7 +3,7 @@
 from .base import LivingFigure, page_script, page_style
 from .colours import QUANTITIES, theme_css
 from .explorer import AttentionExplorer
-from .show import show, show_images, show_source, style
+from .static import show, show_images, show_source, style
 
 __all__ = [
     "QUANTITIES",

@@ -129,7 +129,7 @@ function render({ model, el }) {
   const { rows, columns } = relation;
   const names = model.get("names");
   const panels = names.map((name, map) => makePanel(model, relation, map, name));
-  const notes = names.map(() => element("output", { "aria-live": "polite" }));
+  const notes = names.map(() => element("output"));
   const scale = makeScale(bytes(model.get("colours")));
   const place = element("span");
   const hint = element("span", { class: "attn-hint" }, "☞ Point, tap, or press arrow keys.");
@@ -179,6 +179,8 @@ function render({ model, el }) {
   model.on("change:query", () => show(model.get("query")));
 
   el.classList.add("attn-explorer");
+  el.setAttribute("role", "group");
+  el.setAttribute("aria-label", model.get("alt"));
   el.append(
     element("div", { class: "attn-panels" }, ...names.map((name, map) =>
       element("figure", {}, panels[map].canvas, element("figcaption", {}, element("strong", {}, name), " ", notes[map])))),

@@ -1,7 +1,6 @@
 """What every living figure is: one widget, one script, and a picture for where neither runs."""
 
 import base64
-import html
 import io
 import json
 from pathlib import Path
@@ -10,7 +9,7 @@ import anywidget
 import traitlets
 from PIL import Image
 
-from .show import require_alt
+from .static import require_alt
 
 HERE = Path(__file__).parent
 
@@ -18,8 +17,8 @@ HERE = Path(__file__).parent
 class LivingFigure(anywidget.AnyWidget):
     """A figure that responds to the reader with a kernel (Jupyter, Colab) and without (the published book).
 
-    A subclass names its `tag`, sets `_esm` and `_css` to its files, declares synced traits, and draws
-    `picture()`. Its script is an ES module, `export default { render({ model, el }) }`. Jupyter runs it with
+    A subclass names its `tag`, sets `_esm` and `_css` to its files, declares synced traits, and writes
+    `still()`. Its script is an ES module, `export default { render({ model, el }) }`. Jupyter runs it with
     the widget's model; on a page the custom element `tag` runs it with a model read from the page.
     """
 
@@ -31,8 +30,8 @@ class LivingFigure(anywidget.AnyWidget):
         require_alt(proposal["value"])
         return proposal["value"]
 
-    def picture(self) -> Image.Image:
-        """The figure as it stands before anyone touches it."""
+    def still(self) -> str:
+        """The figure before anyone touches it, as HTML: pictures with words, laid out like the living one."""
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs):
@@ -41,16 +40,13 @@ class LivingFigure(anywidget.AnyWidget):
 
     def to_html(self) -> str:
         """The figure for a page: the same figure gives the same bytes."""
-        image = self.picture()
         data = {name: _encode(getattr(self, name)) for name in sorted(self._own_traits())}
         # "<" could end the script element early.
         payload = json.dumps(data, separators=(",", ":"), sort_keys=True).replace(
             "<", "\\u003c"
         )
         return (
-            f'<{self.tag} class="attn-figure">'
-            f'<img src="{to_data_url(image)}" width="{image.width}" height="{image.height}" '
-            f'alt="{html.escape(self.alt)}">'
+            f'<{self.tag} class="attn-figure">{self.still()}'
             f'<script type="application/json">{payload}</script></{self.tag}>'
         )
 

@@ -1,5 +1,6 @@
 """AttentionExplorer: point at a position of an image and see where it looks."""
 
+import html
 from collections.abc import Mapping
 
 import matplotlib as mpl
@@ -7,13 +8,15 @@ import numpy as np
 import torch
 import traitlets
 from jaxtyping import Float, Int
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from ..data import coverage
 from .base import HERE, LivingFigure, to_data_url
 from .colours import COLOUR_MAP, QUANTITIES
 
-PANEL = 360  # pixels of a panel's side in the picture
+PANEL = 360  # pixels of a panel's width in the still picture
+HINT = "☞ Point, tap, or press arrow keys."
 
 
 class AttentionExplorer(LivingFigure):
@@ -111,63 +114,71 @@ class AttentionExplorer(LivingFigure):
         peak = np.frombuffer(self.peaks, "<f4").reshape(-1, n)[index, query]
         return (weights / 255 * peak).reshape(self.key_grid)
 
-    def picture(self) -> Image.Image:
-        """The panels side by side, each with its name under it."""
-        rows = [self.row(name) for name in self.names]
-        top = max(row.max() for row in rows)
-        gap, caption = 12, 34
-        sheet = Image.new(
-            "RGBA", (len(rows) * (PANEL + gap) - gap, PANEL + caption), (0, 0, 0, 0)
+    def describe(self, name: str) -> str:
+        """What the chosen query looks at, in words."""
+        row = self.row(name)
+        best = divmod(int(row.argmax()), self.key_grid[1])
+        said = f"most on {_place(best)}: {_percent(row.max())}"
+        if self.box:
+            inside = coverage(torch.tensor([self.box]), tuple(self.key_grid), tuple(self.size))[
+                0
+            ].numpy()
+            said += f"; {_percent((row * inside).sum() / row.sum())} inside the box"
+        return said
+
+    def still(self) -> str:
+        # The elements that attention_explorer.js makes, so that nothing moves when it takes over.
+        top = max(self.row(name).max() for name in self.names)
+        panels = "".join(
+            f'<figure><img src="{to_data_url(self._panel(self.row(name) / top))}" '
+            f'alt="{html.escape(name)}: {self.describe(name)}">'
+            f"<figcaption><strong>{html.escape(name)}</strong> <span>{self.describe(name)}</span></figcaption></figure>"
+            for name in self.names
         )
-        draw = ImageDraw.Draw(sheet)
-        for index, (name, row) in enumerate(zip(self.names, rows, strict=True)):
-            left = index * (PANEL + gap)
-            sheet.paste(self._panel(row / top), (left, 0))
-            # Grey that reads on white and on black: a picture cannot know its page.
-            font = ImageFont.load_default(20)
-            draw.text(
-                (left + PANEL / 2, PANEL + 6),
-                name,
-                fill=(118, 118, 118),
-                anchor="ma",
-                font=font,
-            )
-        return sheet
+        query = _place(divmod(self.query, self.grid[1]))
+        colours = np.frombuffer(self.colours, np.uint8).reshape(256, 3)[::51]
+        stops = ", ".join(f"rgb({red},{green},{blue})" for red, green, blue in colours)
+        return (
+            f'<div class="attn-explorer attn-still" role="group" aria-label="{html.escape(self.alt)}">'
+            f'<div class="attn-panels">{panels}</div><div class="attn-foot">'
+            f"<span>Query: {query}. <span>{HINT}</span></span>"
+            f'<div class="attn-scale">0 % <span class="attn-bar" style="background: linear-gradient(to right, {stops})"></span> {_percent(top)} weight</div></div></div>'
+        )
 
     def _panel(self, heat: np.ndarray) -> Image.Image:
         # The blend of attention_explorer.js: a grey image under a colour as opaque as the weight is high.
-        grey = np.asarray(
-            self._image.convert("L").resize((PANEL, PANEL), Image.Resampling.NEAREST), float
-        )[..., None]
-        colour = np.frombuffer(self.colours, np.uint8).reshape(256, 3)[
-            (heat * 255).round().astype(int)
-        ]
-        tall = [np.repeat(np.repeat(part, 8, 0), 8, 1) for part in (colour, heat)]
-        colour = np.asarray(
-            Image.fromarray(tall[0]).resize((PANEL, PANEL), Image.Resampling.NEAREST), float
-        )
-        heat = np.asarray(
-            Image.fromarray(tall[1].astype("f4")).resize(
-                (PANEL, PANEL), Image.Resampling.NEAREST
+        height = round(PANEL * self.size[0] / self.size[1])
+
+        def stretched(pixels: np.ndarray) -> np.ndarray:
+            return np.asarray(
+                Image.fromarray(pixels).resize((PANEL, height), Image.Resampling.NEAREST), float
             )
-        )
-        opacity = (0.25 + 0.65 * heat)[..., None]
+
+        grey = stretched(np.asarray(self._image.convert("L")))[..., None]
+        levels = (heat * 255).round().astype(np.uint8)
+        colour = stretched(np.frombuffer(self.colours, np.uint8).reshape(256, 3)[levels])
+        opacity = 0.25 + 0.65 * stretched(levels)[..., None] / 255
         panel = Image.fromarray(
             (grey * (1 - opacity) + colour * opacity).round().astype(np.uint8)
         )
         draw = ImageDraw.Draw(panel)
+        scale = PANEL / self.size[1], height / self.size[0]
         if self.box:
-            scale = PANEL / self.size[1], PANEL / self.size[0]
-            draw.rectangle(
-                [edge * scale[i % 2] for i, edge in enumerate(self.box)],
-                outline="white",
-                width=2,
-            )
-        y, x = divmod(self.query, self.grid[1])
-        cell = PANEL / self.grid[1], PANEL / self.grid[0]
-        marker = [x * cell[0], y * cell[1], (x + 1) * cell[0], (y + 1) * cell[1]]
+            edges = [edge * scale[i % 2] - i // 2 for i, edge in enumerate(self.box)]
+            draw.rectangle(edges, outline="white", width=2)
+        row, column = divmod(self.query, self.grid[1])
+        w, h = PANEL / self.grid[1], height / self.grid[0]
+        marker = (column * w, row * h, (column + 1) * w - 1, (row + 1) * h - 1)
         draw.rectangle(marker, outline=QUANTITIES["query"][1], width=4)
         return panel
+
+
+def _place(cell: tuple[int, int]) -> str:
+    return f"row {cell[0] + 1}, column {cell[1] + 1}"
+
+
+def _percent(weight: float) -> str:
+    return f"{100 * weight:.{1 if weight < 0.0995 else 0}f} %"
 
 
 def _require_relations(maps: Mapping[str, Tensor]) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""What the published book does beyond Jupyter Book: equations without a script, figures that outlive the kernel, and no request that a reader's browser could do without."""
+"""What the published book does beyond Jupyter Book.
+
+Equations need no script, figures outlive the kernel, and a page asks for nothing that it does not use.
+"""
 
 from pathlib import Path
 
@@ -17,6 +20,9 @@ def setup(app: Sphinx) -> dict:
         "mathml",
         inline_renderers=(visit_math, None),
         block_renderers=(visit_math_block, None),
+    )
+    app.add_node(
+        nodes.table, override=True, html=(visit_table, depart_table)
     )
     app.connect("builder-inited", write_figures)
     app.connect("html-page-context", drop_scripts, priority=900)
@@ -37,6 +43,19 @@ def visit_math_block(self, node: nodes.math_block) -> None:
         f'<div class="attn-equation" tabindex="0" role="group" aria-label="Equation">{equation}</div>'
     )
     raise nodes.SkipNode
+
+
+def visit_table(self, node: nodes.table) -> None:
+    # Likewise for a table.
+    self.body.append(
+        '<div class="attn-table" tabindex="0" role="group" aria-label="Table">'
+    )
+    type(self).visit_table(self, node)
+
+
+def depart_table(self, node: nodes.table) -> None:
+    type(self).depart_table(self, node)
+    self.body.append("</div>")
 
 
 def write_figures(app: Sphinx) -> None:

@@ -1,0 +1,63 @@
+# `make book` and `make test`: each sets up all that it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# The library is run from here, not installed: a notebook always meets the code beside it.
+export PYTHONPATH := $(CURDIR)
+
+NOTEBOOKS := $(sort $(wildcard book/*/*.ipynb))
+LIBRARY := $(shell find attn_lib -type f -not -path '*/__pycache__/*')
+PAGES := _config.yml _toc.yml $(shell find book -type f -not -path '*/.*' -not -path '*/__pycache__/*')
+
+.PHONY: book test browser bench outputs format lock clean
+
+book: _build/.book
+	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
+
+test: .venv/.ready browser _build/.book
+	$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval $(NOTEBOOKS)
+
+# Side-by-side measurements; not a test, for no machine is quiet enough.
+bench: .venv/.ready
+	$(BIN)/python benchmarks/self_attention.py
+
+# Run the notebooks anew and store the text that tests compare.
+outputs: .venv/.ready
+	$(BIN)/python book/_ext/store_outputs.py $(NOTEBOOKS)
+
+format: .venv/.ready
+	$(BIN)/ruff check -q --fix . && $(BIN)/ruff format -q .
+
+# requirements.txt anew: exact versions for every Python from 3.10 on. torch is chosen by hand, and
+# brings the CUDA packages that fit the machine by itself.
+TORCH := 2.13.0
+lock: .venv/.ready
+	$(BIN)/pip install -q uv
+	echo torch==$(TORCH) | $(BIN)/uv pip compile --universal --python-version 3.10 pyproject.toml \
+	  --extra book --extra test --constraint - --no-header --no-annotate --no-emit-index-url -q \
+	  | grep -vE '^(nvidia|cuda|triton)' > requirements.new
+	mv requirements.new requirements.txt
+
+clean:
+	rm -rf .venv _build
+
+.venv/.ready: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# Browser tests take the system's Chromium; without one, a copy of their own.
+browser: .venv/.ready
+	@command -v chromium chromium-browser google-chrome > /dev/null || $(BIN)/playwright install chromium
+
+# The cache of executed notebooks knows their code, not the library's: begin again when that changed.
+_build/.library: $(LIBRARY) requirements.txt
+	rm -rf _build
+	@mkdir -p _build && touch $@
+
+_build/.book: .venv/.ready _build/.library $(PAGES)
+	$(BIN)/jupyter-book build book --config _config.yml --toc $(CURDIR)/_toc.yml --path-output . -q -W -n --keep-going
+	@touch $@

@@ -1,0 +1,66 @@
+"""What cannot work is refused at once, with what came and what was wanted."""
+
+import re
+
+import pytest
+import torch
+
+from attn_lib import NonLocalMeans, SelfAttention2d, create
+from attn_lib.data import cluttered_digits, photograph
+from attn_lib.networks import HostCNN
+from attn_lib.training import coverage, fit
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+ARGUMENTS = {
+    "fewer channels than the reduction": (lambda: SelfAttention2d(4), "channels=4, reduction=8"),
+    "fewer channels than the value reduction": (lambda: SelfAttention2d(8, value_reduction=16), "value_reduction=16"),
+    "no channels": (lambda: SelfAttention2d(0), "channels=0"),
+    "a reduction of 0": (lambda: SelfAttention2d(16, reduction=0), "reduction=0"),
+    "an even patch": (lambda: NonLocalMeans(patch=4), "patch=4"),
+    "a strength of 0": (lambda: NonLocalMeans(strength=0.0), "strength=0.0"),
+    "an unknown mechanism": (lambda: create("attention", 16), "no mechanism 'attention'; there are self_attention"),
+    "an unknown slot": (lambda: HostCNN("attention"), "no mechanism 'attention'; there are self_attention"),
+    "an unknown photograph": (lambda: photograph("dog"), "no photograph 'dog'; there are astronaut"),
+    "a photograph of no pixels": (lambda: photograph("cat", 0), "at least 1 pixel; got 0"),
+    "an unknown split": (lambda: cluttered_digits("valid"), "no split 'valid'; there are train, validation, test"),
+    "a canvas smaller than a digit": (lambda: cluttered_digits(size=19), "fragments >= 0; got size=19"),
+    "no images": (lambda: cluttered_digits(count=0), "count=0"),
+    "fewer than no fragments": (lambda: cluttered_digits(fragments=-1), "fragments=-1"),
+    "less than a batch": (lambda: fit(HostCNN(), cluttered_digits(count=8)), "at least one batch of 128 images; got 8"),
+    "an image smaller than the grid": (
+        lambda: coverage(torch.tensor([[0, 0, 1, 1]]), (10, 10), (40, 9)),
+        "a grid of (10, 10) cells does not fit an image of (40, 9) pixels",
+    ),
+}  # fmt: skip
+
+FEATURES = {
+    "without a batch": (torch.zeros(16, 4, 4), "torch.float32 of shape (16, 4, 4)"),
+    "as tokens": (torch.zeros(2, 16, 16), "(2, 16, 16)"),
+    "of a video": (torch.zeros(2, 16, 3, 4, 4), "(2, 16, 3, 4, 4)"),
+    "of other channels": (torch.zeros(2, 8, 4, 4), "(2, 8, 4, 4)"),
+    "of integers": (torch.zeros(2, 16, 4, 4, dtype=torch.int64), "torch.int64"),
+    "of complex numbers": (torch.zeros(2, 16, 4, 4, dtype=torch.complex64), "torch.complex64"),
+    "without height": (torch.zeros(2, 16, 0, 4), "(2, 16, 0, 4)"),
+}
+
+
+@pytest.mark.parametrize("call, says", ARGUMENTS.values(), ids=ARGUMENTS)
+def test_bad_arguments_are_refused(call, says: str):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        call()
+
+
+@pytest.mark.parametrize("x, says", FEATURES.values(), ids=FEATURES)
+@pytest.mark.parametrize("method", ["forward", "attention"])
+def test_bad_features_are_refused(method: str, x: torch.Tensor, says: str):
+    wanted = "SelfAttention2d wants floating-point features of shape (b, c=16, h, w)"
+    with pytest.raises(ValueError, match=f"{re.escape(wanted)}.*{re.escape(says)}"):
+        getattr(SelfAttention2d(16), method)(x)
+
+
+def test_a_patch_larger_than_the_image_is_refused():
+    with pytest.raises(
+        ValueError, match=re.escape("side 7 want images above 3 pixels; got (1, 3, 3, 9)")
+    ):
+        NonLocalMeans(7)(torch.zeros(1, 3, 3, 9))
