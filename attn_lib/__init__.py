@@ -1,8 +1,9 @@
 """Attention mechanisms for images, each with the map that it computes."""
 
+from .foundations import NonLocalMeans
 from .mechanisms import available, create
 from .module import AttentionModule, record
-from .spatial import NonLocalMeans, SelfAttention2d
+from .spatial import SelfAttention2d
 
 __all__ = [
     "AttentionModule",

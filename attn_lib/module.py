@@ -1,11 +1,11 @@
 """What every mechanism is: weights that one can look at, and features that they reweight."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -105,3 +105,30 @@ def require_features(module: nn.Module, x: Tensor, channels: int | None = None) 
             f"{type(module).__name__} wants floating-point features of shape (b, {size}, h, w) with "
             f"h, w >= 1; got {x.dtype} of shape {tuple(x.shape)}"
         )
+
+
+def attend(
+    query: Float[Tensor, "b n d"], key: Float[Tensor, "b m d"], value: Float[Tensor, "b m e"]
+) -> Float[Tensor, "b n e"]:
+    """softmax(query · keyᵀ) · value, never holding weights (n, m) that outweigh a few copies of the values.
+
+    Below that size building them is faster; a traced graph, whose sizes may change, always fuses.
+    """
+    if not torch.compiler.is_compiling() and key.shape[1] <= 4 * value.shape[2]:
+        weights = torch.bmm(query, key.mT).softmax(dim=-1)
+        return torch.bmm(
+            value.mT, weights.mT
+        ).mT  # features outermost in memory, as convolutions keep them
+    if query.device.type == "cpu" and query.shape[2] != value.shape[2]:
+        # PyTorch's CPU kernel is fused only when queries, keys and values have one width.
+        width = max(query.shape[2], value.shape[2])
+        query, key = (F.pad(part, (0, width - part.shape[2])) for part in (query, key))
+        padded = F.pad(value, (0, width - value.shape[2]))
+        return _fused(query, key, padded)[..., : value.shape[2]]
+    return _fused(query, key, value)
+
+
+def _fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    # One head. The kernels want each token's features side by side in memory.
+    heads = (part.contiguous().unsqueeze(1) for part in (query, key, value))
+    return F.scaled_dot_product_attention(*heads, scale=1.0).squeeze(1)

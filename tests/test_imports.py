@@ -10,7 +10,8 @@ LIBRARY = Path(__file__).parent.parent / "attn_lib"
 TESTS = Path(__file__).parent
 FILES = sorted(LIBRARY.rglob("*.py"))
 MECHANISMS = [
-    LIBRARY / f"{name}.py" for name in ("spatial", "channel", "mixed", "vit", "contrastive")
+    LIBRARY / f"{name}.py"
+    for name in ("foundations", "spatial", "channel", "mixed", "vit", "contrastive")
 ]
 BELOW = [
     *filter(Path.exists, MECHANISMS),
