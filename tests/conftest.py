@@ -13,12 +13,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 jaxtyping.install_import_hook("attn_lib", "beartype.beartype")
 
 # timm and vit-pytorch import torchvision, whose compiled operators do not load beside every build of torch.
-# Nothing here calls them, but importing torchvision registers shapes for two: declare these where they lack.
-if not hasattr(torch.ops.torchvision, "nms"):
+# Nothing here calls them, but torchvision registers shapes for two: declare these where they lack.
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
     declared = torch.library.Library("torchvision", "DEF")
     declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     declared.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
 
 BUILT = Path(__file__).parent.parent / "_build" / "html"
 
