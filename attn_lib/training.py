@@ -124,19 +124,24 @@ def localise(
 
 
 def received(
-    weights: Float[Tensor, "b n n"], queries: Float[Tensor, "b h w"] | None = None
+    weights: Float[Tensor, "b n n"], queries: Float[Tensor, "b h w"]
 ) -> Float[Tensor, "b h w"]:
     """Where the queries look: the rows of a relation, averaged.
 
     Args:
         weights: a row for each query.
-        queries: how much each query counts; None counts the queries of a square grid equally.
+        queries: how much each query counts.
+
+    Raises:
+        ValueError: there are not as many queries as rows, or not as many keys as queries.
     """
-    if queries is None:
-        side = int(weights.shape[1] ** 0.5)
-        queries = weights.new_ones(len(weights), side, side)
+    b, h, w = queries.shape
+    if weights.shape != (b, h * w, h * w):
+        raise ValueError(
+            f"queries of shape {(b, h, w)} want weights of shape {(b, h * w, h * w)}; got {tuple(weights.shape)}"
+        )
     share = rearrange(queries / queries.sum((1, 2), keepdim=True), "b h w -> b 1 (h w)")
-    return rearrange(share @ weights, "b 1 (h w) -> b h w", h=queries.shape[1])
+    return rearrange(share @ weights, "b 1 (h w) -> b h w", h=h)
 
 
 @torch.no_grad()
@@ -163,10 +168,13 @@ def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> di
     scores = {"accuracy": torch.cat(correct).float().mean().item()}
     if has_map:
         weights, image = torch.cat(maps), tuple(data.images.shape[2:])
-        everywhere = received(weights)
-        inside = coverage(data.boxes, tuple(everywhere.shape[1:]), image)
-        scores["received"] = asdict(localise(everywhere, data.boxes, image))
-        scores["from_object"] = asdict(localise(received(weights, inside), data.boxes, image))
+        grid = tuple(model.features(data.images[:1].to(device)).shape[2:])
+        inside = coverage(data.boxes, grid, image)
+        for name, queries in {
+            "received": torch.ones_like(inside),
+            "from_object": inside,
+        }.items():
+            scores[name] = asdict(localise(received(weights, queries), data.boxes, image))
     return scores
 
 

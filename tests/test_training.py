@@ -139,7 +139,8 @@ def test_received_averages_the_rows():
     weights = torch.eye(4)[[1, 1, 1, 3]][
         None
     ]  # queries 0, 1 and 2 look at 1, query 3 at itself
-    assert_close(received(weights), torch.tensor([[[0, 0.75], [0, 0.25]]]))
+    everyone = torch.ones(1, 2, 2)
+    assert_close(received(weights, everyone), torch.tensor([[[0, 0.75], [0, 0.25]]]))
     only_last_column = torch.tensor([[[0.0, 2.0], [0.0, 2.0]]])  # queries 1 and 3, equally
     assert_close(received(weights, only_last_column), torch.tensor([[[0, 0.5], [0, 0.5]]]))
 
@@ -147,6 +148,13 @@ def test_received_averages_the_rows():
 def test_received_takes_grids_that_are_not_square():
     weights = torch.rand(2, 6, 6).softmax(-1)
     assert_close(received(weights, torch.ones(2, 2, 3)), weights.mean(1).view(2, 2, 3))
+
+
+def test_received_refuses_queries_that_are_not_the_rows(unchecked):
+    with pytest.raises(
+        ValueError, match=r"queries of shape \(2, 2, 3\) want .*\(2, 6, 6\); got \(2, 6, 4\)"
+    ):
+        received(torch.rand(2, 6, 4), torch.ones(2, 2, 3))
 
 
 def test_the_interval_is_that_of_student():
