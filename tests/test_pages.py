@@ -100,9 +100,8 @@ def test_what_is_drawn_is_what_the_numbers_say(visit, name):
     for query in (0, 7, figure["query"]):
         canvas(page).hover(position=centre(page, query, grid))
         for map in range(len(figure["names"])):
-            level = np.round(
-                weights[map, query] * peaks[map, query] / peaks[:, query].max()
-            ).astype(int)
+            shared = weights[map, query] / 255 * peaks[map, query] / peaks[:, query].max()
+            level = np.round(255 * np.sqrt(shared)).astype(int)
             for key in {int(level.argmax()), 11, m - 1} - {query}:
                 place = [
                     (part + 0.5) / cells

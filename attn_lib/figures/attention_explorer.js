@@ -66,10 +66,10 @@ function makePanel(model, relation, map, name) {
   }
 
   function draw(query, top) {
-    const share = relation.peak(map, query) / top; // this row's peak on the scale of all panels
+    const share = relation.peak(map, query) / 255 / top; // from this row's steps to the scale of all panels
     const row = relation.row(map, query);
     for (let i = 0; i < row.length; i++) {
-      const level = Math.round(row[i] * share);
+      const level = Math.round(255 * Math.sqrt(row[i] * share)); // so that small weights show beside large ones
       heat.data.set(colours.subarray(3 * level, 3 * level + 3), 4 * i);
       heat.data[4 * i + 3] = 255 * (0.25 + (0.65 * level) / 255);
     }
@@ -91,11 +91,12 @@ function makePanel(model, relation, map, name) {
   return { canvas, draw, setImage: (image) => (grey = toGrey(image, imageWidth, imageHeight)) };
 }
 
+// The legend: the colours from 0 to the largest weight drawn; a quarter of it lies in the middle.
 function makeScale(colours) {
   const stops = [0, 51, 102, 153, 204, 255].map((i) => `rgb(${colours.subarray(3 * i, 3 * i + 3).join()})`);
   const bar = element("span", { class: "attn-bar", style: `background: linear-gradient(to right, ${stops})` });
   const top = element("span");
-  return { el: element("div", { class: "attn-scale" }, "0 %", bar, top, " weight"), top };
+  return { el: element("div", { class: "attn-scale" }, "weight 0 %", bar, top), top };
 }
 
 function percent(weight) {
@@ -144,7 +145,7 @@ function render({ model, el }) {
       notes[map].textContent = describe(model, relation, map, query);
     });
     place.textContent = `Query: row ${Math.floor(query / columns) + 1}, column ${(query % columns) + 1}.`;
-    scale.top.textContent = percent(top);
+    scale.top.textContent = `${percent(top)}, middle ${percent(top / 4)}`;
     el.dataset.query = query;
   }
 

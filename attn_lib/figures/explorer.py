@@ -142,7 +142,9 @@ class AttentionExplorer(LivingFigure):
             f'<div class="attn-explorer attn-still" role="group" aria-label="{html.escape(self.alt)}">'
             f'<div class="attn-panels">{panels}</div><div class="attn-foot">'
             f"<span>Query: {query}. <span>{HINT}</span></span>"
-            f'<div class="attn-scale">0 % <span class="attn-bar" style="background: linear-gradient(to right, {stops})"></span> {_percent(top)} weight</div></div></div>'
+            f'<div class="attn-scale">weight 0 % <span class="attn-bar" style="background: '
+            f'linear-gradient(to right, {stops})"></span> {_percent(top)}, middle {_percent(top / 4)}'
+            "</div></div></div>"
         )
 
     def _panel(self, heat: np.ndarray) -> Image.Image:
@@ -155,7 +157,7 @@ class AttentionExplorer(LivingFigure):
             )
 
         grey = stretched(np.asarray(self._image.convert("L")))[..., None]
-        levels = (heat * 255).round().astype(np.uint8)
+        levels = (np.sqrt(heat) * 255).round().astype(np.uint8)
         colour = stretched(np.frombuffer(self.colours, np.uint8).reshape(256, 3)[levels])
         opacity = 0.25 + 0.65 * stretched(levels)[..., None] / 255
         panel = Image.fromarray(

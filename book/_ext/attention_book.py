@@ -66,7 +66,11 @@ def write_figures(app: Sphinx) -> None:
 
 
 def drop_scripts(
-    app: Sphinx, pagename: str, templatename: str, context: dict, doctree
+    app: Sphinx,
+    pagename: str,
+    templatename: str,
+    context: dict,
+    doctree,
 ) -> None:
     """Leave out what no page uses: Thebe (needs a server), the state of widgets, toggle buttons."""
 
@@ -77,7 +81,11 @@ def drop_scripts(
             == "application/vnd.jupyter.widget-state+json"
         )
         name = f"{script.filename} {body}".lower()
-        return not is_state and "thebe" not in name and "toggle" not in name
+        return (
+            not is_state
+            and "thebe" not in name
+            and "toggle" not in name
+        )
 
     for kind in ("script_files", "css_files"):
         context[kind] = [
