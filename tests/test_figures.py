@@ -159,6 +159,7 @@ even = torch.full((9, 9), 1 / 9)
             r"at least as large as the grid \(3, 3\).*\(3, 2, 12\)",
         ),
         ({"image": torch.rand(1, 12, 12)}, r"an image \(3, h, w\)"),
+        ({"image": 2 * torch.ones(3, 12, 12)}, r"values in \[0, 1\]; got 2 to 2"),
         ({"query": 9}, "one of 9 positions"),
     ],
 )

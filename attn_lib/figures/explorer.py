@@ -73,6 +73,9 @@ class AttentionExplorer(LivingFigure):
             grid if relations.shape[1] == relations.shape[2] else _square(relations.shape[2])
         )
         _require_fit(tuple(image.shape), grid, key_grid, tuple(relations.shape[1:]))
+        if image.min() < 0 or image.max() > 1:
+            low, high = image.min().item(), image.max().item()
+            raise ValueError(f"an image has values in [0, 1]; got {low:.3g} to {high:.3g}")
         outline = [] if box is None else [int(edge) for edge in box]
         if query is None:
             query = _centre(outline, tuple(image.shape[1:]), grid)
@@ -90,10 +93,7 @@ class AttentionExplorer(LivingFigure):
             weights=(relations / peaks[..., None] * 255).round().astype(np.uint8).tobytes(),
             peaks=peaks.astype("<f4").tobytes(),
             box=outline,
-            colours=(mpl.colormaps[COLOUR_MAP](np.arange(256))[:, :3] * 255)
-            .round()
-            .astype(np.uint8)
-            .tobytes(),
+            colours=mpl.colormaps[COLOUR_MAP](np.arange(256), bytes=True)[:, :3].tobytes(),
             query=query,
         )
 
@@ -120,9 +120,8 @@ class AttentionExplorer(LivingFigure):
         best = divmod(int(row.argmax()), self.key_grid[1])
         said = f"most on {_place(best)}: {_percent(row.max())}"
         if self.box:
-            inside = coverage(torch.tensor([self.box]), tuple(self.key_grid), tuple(self.size))[
-                0
-            ].numpy()
+            box = torch.tensor([self.box])
+            inside = coverage(box, tuple(self.key_grid), tuple(self.size))[0].numpy()
             said += f"; {_percent((row * inside).sum() / row.sum())} inside the box"
         return said
 
@@ -196,8 +195,10 @@ def _require_relations(maps: Mapping[str, Tensor]) -> np.ndarray:
         )
     for name, weights in maps.items():
         if not torch.isfinite(weights).all() or weights.min() < 0:
-            raise ValueError(f"weights are finite and not negative; map {name!r} goes from {weights.min().item()} "
-                             f"to {weights.max().item()}")  # fmt: skip
+            low, high = weights.min().item(), weights.max().item()
+            raise ValueError(
+                f"weights are finite and not negative; map {name!r} goes from {low} to {high}"
+            )
         if (error := (weights.sum(1) - 1).abs().max().item()) > 1e-3:
             raise ValueError(
                 f"each row of weights sums to 1; in map {name!r} a row is off by {error:.3g}"
