@@ -9,7 +9,9 @@ NOTEBOOKS := $(sort $(wildcard book/*/*.ipynb))
 LIBRARY := $(shell find attn_lib -type f -not -path '*/__pycache__/*')
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -path '*/.*' -not -path '*/__pycache__/*')
 
-.PHONY: book test browser bench outputs format lock clean
+TORCH := 2.13.0
+
+.PHONY: book test beside browser bench outputs format lock clean
 
 book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
@@ -23,6 +25,12 @@ test: .venv/.ready browser _build/.book
 bench: .venv/.ready
 	$(BIN)/python benchmarks/self_attention.py
 
+# The library's tests beside another torch, in an environment of its own: make beside TORCH=2.5.1
+beside:
+	test -x .venv-$(TORCH)/bin/python || $(PYTHON) -m venv .venv-$(TORCH)
+	.venv-$(TORCH)/bin/python -m pip install -q --disable-pip-version-check torch==$(TORCH) torchvision ".[test]"
+	.venv-$(TORCH)/bin/python -m pytest tests --ignore tests/test_book.py --ignore tests/test_pages.py
+
 # Run the notebooks anew and store the text that tests compare.
 outputs: .venv/.ready
 	$(BIN)/python book/_ext/store_outputs.py $(NOTEBOOKS)
@@ -32,7 +40,6 @@ format: .venv/.ready
 
 # requirements.txt anew: exact versions for every Python from 3.10 on. torch is chosen by hand, and
 # brings the CUDA packages that fit the machine by itself.
-TORCH := 2.13.0
 lock: .venv/.ready
 	$(BIN)/pip install -q uv
 	echo torch==$(TORCH) | $(BIN)/uv pip compile --universal --python-version 3.10 pyproject.toml \
@@ -41,7 +48,7 @@ lock: .venv/.ready
 	mv requirements.new requirements.txt
 
 clean:
-	rm -rf .venv _build
+	rm -rf .venv* _build
 
 .venv/.ready: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; this is " + sys.version)'

@@ -21,9 +21,7 @@ def setup(app: Sphinx) -> dict:
         inline_renderers=(visit_math, None),
         block_renderers=(visit_math_block, None),
     )
-    app.add_node(
-        nodes.table, override=True, html=(visit_table, depart_table)
-    )
+    app.add_node(nodes.table, override=True, html=(visit_table, None))
     app.connect("builder-inited", write_figures)
     app.connect("html-page-context", drop_scripts, priority=900)
     app.add_css_file("attn-figures.css")
@@ -46,16 +44,14 @@ def visit_math_block(self, node: nodes.math_block) -> None:
 
 
 def visit_table(self, node: nodes.table) -> None:
-    # Likewise for a table.
-    self.body.append(
-        '<div class="attn-table" tabindex="0" role="group" aria-label="Table">'
-    )
+    # Likewise for a table: the theme lets it scroll, but not by keyboard.
+    start = len(self.body)
     type(self).visit_table(self, node)
-
-
-def depart_table(self, node: nodes.table) -> None:
-    type(self).depart_table(self, node)
-    self.body.append("</div>")
+    box = 'class="pst-scrollable-table-container"'
+    focusable = f'{box} tabindex="0" role="group" aria-label="Table"'
+    self.body[start:] = [
+        part.replace(box, focusable) for part in self.body[start:]
+    ]
 
 
 def write_figures(app: Sphinx) -> None:
