@@ -96,7 +96,7 @@ def test_what_is_drawn_is_what_the_numbers_say(visit, name):
     weights = decoded(figure["weights"], "u1").reshape(len(figure["names"]), -1, m)
     peaks = decoded(figure["peaks"], "<f4").reshape(len(figure["names"]), -1)
     colours = decoded(figure["colours"], "u1").reshape(256, 3).astype(float)
-    grey = np.asarray(picture_of(figure).convert("L"), float)
+    grey = 0.75 * np.asarray(picture_of(figure).convert("L"), float)
     for query in (0, 7, figure["query"]):
         canvas(page).hover(position=centre(page, query, grid))
         for map in range(len(figure["names"])):
@@ -108,7 +108,7 @@ def test_what_is_drawn_is_what_the_numbers_say(visit, name):
                     for part, cells in zip(divmod(key, grid[1]), grid, strict=True)
                 ]
                 under = grey[int(place[0] * grey.shape[0]), int(place[1] * grey.shape[1])]
-                opacity = 0.25 + 0.65 * level[key] / 255
+                opacity = 0.9 * np.sqrt(level[key] / 255)
                 wanted = under * (1 - opacity) + colours[level[key]] * opacity
                 drawn = page.evaluate(
                     PIXEL,

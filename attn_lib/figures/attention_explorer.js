@@ -30,7 +30,7 @@ function reader(model) {
   };
 }
 
-// Pixel (x, y) of an image `width` wide, as grey, from a canvas's data.
+// The image in grey, and dimmed, so that colour and brightness stand for weight alone.
 function toGrey(image, width, height) {
   const canvas = element("canvas", { width, height });
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -38,7 +38,7 @@ function toGrey(image, width, height) {
   const data = context.getImageData(0, 0, width, height);
   for (let i = 0; i < data.data.length; i += 4) {
     const [r, g, b] = data.data.subarray(i, i + 3);
-    data.data.fill(0.299 * r + 0.587 * g + 0.114 * b, i, i + 3);
+    data.data.fill(0.75 * (0.299 * r + 0.587 * g + 0.114 * b), i, i + 3);
   }
   context.putImageData(data, 0, 0);
   return canvas;
@@ -71,7 +71,7 @@ function makePanel(model, relation, map, name) {
     for (let i = 0; i < row.length; i++) {
       const level = Math.round(255 * Math.sqrt(row[i] * share)); // so that small weights show beside large ones
       heat.data.set(colours.subarray(3 * level, 3 * level + 3), 4 * i);
-      heat.data[4 * i + 3] = 255 * (0.25 + (0.65 * level) / 255);
+      heat.data[4 * i + 3] = 0.9 * Math.sqrt(255 * level); // nothing over the image where there is no weight
     }
     cellContext.putImageData(heat, 0, 0);
     context.imageSmoothingEnabled = false;

@@ -9,9 +9,8 @@ QUANTITIES = {
     "weight": ("#b3005e", "#ff7ab8"),
     "output": ("#4d5a66", "#b6c2cc"),
 }
-COLOUR_MAP = (
-    "inferno"  # perceptually uniform, and ordered by lightness for colour-blind readers
-)
+# Perceptually uniform, ordered by lightness for colour-blind readers, and seen on black at its lower end.
+COLOUR_MAP = "plasma"
 
 
 def theme_css() -> str:

@@ -147,7 +147,7 @@ class AttentionExplorer(LivingFigure):
         )
 
     def _panel(self, heat: np.ndarray) -> Image.Image:
-        # The blend of attention_explorer.js: a grey image under a colour as opaque as the weight is high.
+        # The blend of attention_explorer.js: a dimmed grey image under a colour as opaque as the weight is high.
         height = round(PANEL * self.size[0] / self.size[1])
 
         def stretched(pixels: np.ndarray) -> np.ndarray:
@@ -155,10 +155,10 @@ class AttentionExplorer(LivingFigure):
                 Image.fromarray(pixels).resize((PANEL, height), Image.Resampling.NEAREST), float
             )
 
-        grey = stretched(np.asarray(self._image.convert("L")))[..., None]
+        grey = 0.75 * stretched(np.asarray(self._image.convert("L")))[..., None]
         levels = (np.sqrt(heat) * 255).round().astype(np.uint8)
         colour = stretched(np.frombuffer(self.colours, np.uint8).reshape(256, 3)[levels])
-        opacity = 0.25 + 0.65 * stretched(levels)[..., None] / 255
+        opacity = 0.9 * np.sqrt(stretched(levels)[..., None] / 255)
         panel = Image.fromarray(
             (grey * (1 - opacity) + colour * opacity).round().astype(np.uint8)
         )
