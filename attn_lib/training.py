@@ -25,8 +25,8 @@ from tqdm.auto import tqdm
 
 from . import zoo
 from .data import LocatedImages, cluttered_digits, coverage
-from .module import record
 from .networks import HostCNN
+from .recording import record
 
 STEPS = (
     1_400  # 15 passes over 12,000 images in batches of 128: gamma needs about that long to grow

@@ -1,0 +1,108 @@
+"""What `cost` says is what PyTorch counts."""
+
+import itertools
+
+import pytest
+import sympy
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+import attn_lib
+from attn_lib import AttentionModule, SelfAttention2d, cost
+
+MAPS = [(b, h, w) for b, (h, w) in itertools.product((1, 3), ((6, 6), (7, 9), (12, 5)))]
+TOKENS = [(1, 2), (2, 7), (3, 40)]
+
+# Class → arguments → the shapes of input that go with them.
+GRID = {
+    "SelfAttention2d": [
+        ((c,), options, [(b, c, h, w) for b, h, w in MAPS])
+        for c in (16, 17, 32)  # one query channel would be no matrix product, and not counted
+        for options in (
+            {},
+            {"reduction": 3, "bias": False},
+            {"value_reduction": 4},
+            {"value_reduction": 2, "subsample": True, "bias": False},
+            {"subsample": True},
+        )
+    ],
+    "NonLocalMeans": [
+        ((k,), {}, [(b, c, h, w) for c in (1, 3) for b, h, w in MAPS]) for k in (1, 3, 5)
+    ],
+    "Attention": [
+        ((d, heads, width), {}, [(b, n, d) for b, n in TOKENS])
+        for d, heads, width in ((8, 1, 4), (12, 3, 5), (16, 4, 16))
+    ],
+}
+every_setting = pytest.mark.parametrize(
+    "name, arguments, options, shapes",
+    [(name, *setting) for name, settings in GRID.items() for setting in settings],
+)
+
+aten = torch.ops.aten
+COPIES = {aten.clone.default, aten._to_copy.default, aten._unsafe_view.default}
+COPIES |= {aten.cat.default, aten.stack.default}
+
+
+class Computed(TorchDispatchMode):
+    """Adds up the first result of every kernel that makes numbers: no views, no copies, nothing in place."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, kernel, types, args=(), kwargs=None):
+        result = kernel(*args, **(kwargs or {}))
+        if not (kernel.is_view or kernel in COPIES or kernel._schema.is_mutable):
+            self.numel += next(p.numel() for p in tree_leaves(result) if isinstance(p, Tensor))
+        return result
+
+
+def equation(module: AttentionModule, x: Tensor) -> Tensor:
+    return module.reweight(x, module.attention(x))
+
+
+def counted_activations(module: AttentionModule, shape: tuple[int, ...]) -> int:
+    """Two samples' less one sample's: what does not depend on the input (positions, weights) drops out."""
+    counts = []
+    for b in (shape[0], 2 * shape[0]):
+        x = torch.randn(b, *shape[1:])
+        with torch.no_grad(), Computed() as computed:
+            equation(module, x)
+        counts.append(computed.numel)
+    return counts[1] - counts[0]
+
+
+def counted_flops(module: AttentionModule, shape: tuple[int, ...]) -> int:
+    def distances(first: Tensor, second: Tensor, *_, **__) -> int:
+        b, n, features = first  # shapes
+        return 2 * b * n * second[1] * features
+
+    # The counter does not know distances: a subtraction, a square and a sum for each feature of each pair.
+    known = dict.fromkeys((aten._cdist_forward, aten._euclidean_dist), distances)
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=known) as counter:
+        equation(module, torch.randn(shape))
+    return counter.get_total_flops()
+
+
+@every_setting
+def test_the_formulas_are_what_is_counted(
+    name: str, arguments: tuple, options: dict, shapes: list
+):
+    module = getattr(attn_lib, name)(*arguments, **options).eval()
+    for shape in shapes:
+        found = cost(module, shape)
+        assert found.parameters.value == sum(p.numel() for p in module.parameters())
+        assert 2 * found.multiply_adds.value == counted_flops(module, shape), shape
+        assert found.activations.value == counted_activations(module, shape), shape
+
+
+def test_every_mechanism_has_a_formula():
+    classes = [getattr(attn_lib, name) for name in attn_lib.__all__]
+    mechanisms = {
+        part.__name__
+        for part in classes
+        if isinstance(part, type) and issubclass(part, AttentionModule)
+    }
+    assert mechanisms - {"AttentionModule"} == set(GRID)
