@@ -106,3 +106,45 @@ def test_every_mechanism_has_a_formula():
         if isinstance(part, type) and issubclass(part, AttentionModule)
     }
     assert mechanisms - {"AttentionModule"} == set(GRID)
+
+
+def test_a_count_at_other_sizes_is_that_of_another_input():
+    small, large = (cost(SelfAttention2d(64), (1, 64, side, side)) for side in (7, 28))
+    assert small.multiply_adds.at(h=28, w=28) == large.multiply_adds.value
+    halved = cost(SelfAttention2d(64, reduction=16), (1, 64, 7, 7))
+    assert small.parameters.at(r=16) == halved.parameters.value
+
+
+def test_the_formula_is_the_one_of_the_chapter():
+    found = cost(SelfAttention2d(64), (1, 64, 7, 7))
+    b, c, n, d = sympy.symbols("b c n d", positive=True, integer=True)
+    assert found.multiply_adds.formula.equals(b * n * c * (c + 2 * d) + b * n**2 * (c + d))
+    assert (
+        found.multiply_adds.latex()
+        == r"b c n \left(c + 2 d\right) + b n^{2} \left(c + d\right)"
+    )
+    assert (
+        found.multiply_adds.where_latex()
+        == r"n = h w,\; d = \left\lfloor{\frac{c}{r}}\right\rfloor"
+    )
+    assert found.parameters.value == 64 * 64 + 64 + 2 * (64 * 8 + 8) + 1
+
+
+def test_a_subclass_costs_what_its_parent_does():
+    class Mine(SelfAttention2d):
+        pass
+
+    assert cost(Mine(16), (1, 16, 3, 3)) == cost(SelfAttention2d(16), (1, 16, 3, 3))
+
+
+def test_what_cannot_be_counted_is_refused():
+    with pytest.raises(
+        ValueError, match=r"no formula for AttentionModule; there are Attention, "
+    ):
+        cost(AttentionModule(), (1, 2, 3, 4))
+    with pytest.raises(ValueError, match=r"wants a shape \(b, c, h, w\); got \(2, 16, 9\)"):
+        cost(SelfAttention2d(16), (2, 16, 9))
+    with pytest.raises(
+        ValueError, match=r"no size \['q'\] here; there are \['b', 'c', 'h', 'r', 'w'\]"
+    ):
+        cost(SelfAttention2d(16), (2, 16, 9, 9)).parameters.at(q=3)
