@@ -55,7 +55,7 @@ def test_info_nce_sees_directions_only_and_does_not_care_for_order():
     assert_close(info_nce(3 * first, second), loss)
     assert_close(info_nce(second, first), loss)
     assert_close(info_nce(first[order], second[order]), loss)
-    assert info_nce(first, first) < loss < info_nce(first, second[[1, 0, 3, 4, 2]]) + 20
+    assert info_nce(first, first) < loss
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-3, 1e4])
@@ -67,19 +67,20 @@ def test_info_nce_is_finite_at_any_scale(scale: float):
 
 
 def test_a_hard_negative_is_pushed_harder_than_an_easy_one_by_info_nce_alone():
-    # View 0 = (1, 0), its partner near by; one negative at 30 degrees, one at 100.
-    def at(degrees: float) -> list[float]:
-        return [math.cos(math.radians(degrees)), math.sin(math.radians(degrees))]
-
-    first, second = torch.tensor([at(0), at(30)]), torch.tensor([at(5), at(100)])
-    scores = F.normalize(torch.cat([first, second])) @ first[0]
-    scores = scores[1:].requires_grad_()  # hard, partner, easy
-    nce = F.cross_entropy(scores / 0.1, torch.tensor(1))
-    hard, _, easy = torch.autograd.grad(nce, scores)[0]
-    assert hard > 100 * easy > 0
-    averaged = averaged_contrast(scores, torch.tensor([False, True, False]))
-    hard, _, easy = torch.autograd.grad(averaged, scores)[0]
-    assert hard == easy > 0
+    # Seen from (1, 0, 0), a hard negative stands at 30 degrees, an easy one at 100, each in a plane of its own.
+    hard, easy = math.radians(30), math.radians(100)
+    things = [
+        [1, 0, 0],
+        [math.cos(hard), math.sin(hard), 0],
+        [math.cos(easy), 0, math.sin(easy)],
+    ]
+    first, second = torch.tensor(things, requires_grad=True), torch.tensor(things)
+    _, toward_hard, toward_easy = torch.autograd.grad(info_nce(first, second), first)[0][0]
+    assert toward_hard / math.sin(hard) > 100 * toward_easy / math.sin(easy) > 0
+    scores = F.cosine_similarity(first[:1], second)
+    loss = averaged_contrast(scores, torch.tensor([True, False, False]))
+    _, toward_hard, toward_easy = torch.autograd.grad(loss, first)[0][0]
+    assert_close(toward_hard / math.sin(hard), toward_easy / math.sin(easy))
 
 
 @given(b=st.integers(2, 40))
