@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import math
 import re
 import sys
 import textwrap
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from .module import AttentionModule
 from .recording import undisturbed
+
+_EINOPS = {"rearrange", "einsum", "reduce", "repeat"}
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,13 @@ def trace_shapes(module: nn.Module, *inputs: Any) -> tuple[TracedMethod, ...]:
 def _trace(module: nn.Module, name: str, inputs: tuple[Any, ...]) -> tuple[TracedMethod, Any]:
     method = getattr(module, name)
     function = inspect.unwrap(getattr(method, "__func__", method))
+    if not isinstance(function, FunctionType):
+        raise ValueError(f"{type(module).__name__}.{name} is no Python function: {function!r}")
     source, first, statements = _source(function)
     watcher = _Watcher(module, function.__code__, statements)
     result = watcher.run(method, inputs)
+    if not watcher.ran:
+        raise ValueError(f"{type(module).__name__}.{name} ran without {function!r}")
     names = _AxisNames(function, module)
     made: dict[int, list[TracedTensor]] = {}
     for statement in sorted(watcher.seen, key=lambda node: node.lineno):
@@ -212,7 +219,7 @@ class _AxisNames:
 
     def __init__(self, function: FunctionType, module: nn.Module):
         self.signature = {
-            name: _axes(getattr(annotation, "dim_str", ""))
+            name: getattr(annotation, "dim_str", "")
             for name, annotation in function.__annotations__.items()
         }
         heads = getattr(module, "heads", None)
@@ -221,7 +228,7 @@ class _AxisNames:
 
     def of(self, tensor: TracedTensor, statement: ast.stmt) -> tuple[str | None, ...]:
         if isinstance(statement, ast.FunctionDef) or tensor.name == "return":
-            axes = self.signature.get(tensor.name, ())
+            axes = _axes(self.signature.get(tensor.name, ""), len(tensor.shape))
         else:
             axes = _axes(_pattern(statement))
             if "n" in self.sizes and len(axes) == len(tensor.shape):
@@ -234,8 +241,9 @@ class _AxisNames:
         self.sizes |= {
             name: size for name, size in zip(axes, tensor.shape, strict=True) if name
         }
-        if {"h", "w"} <= self.sizes.keys():
-            self.sizes.setdefault("n", self.sizes["h"] * self.sizes["w"])
+        grid = [self.sizes[name] for name in ("t", "h", "w") if name in self.sizes]
+        if grid:
+            self.sizes.setdefault("n", math.prod(grid))
         self.shapes.setdefault(tensor.shape, set()).add(axes)
         return axes
 
@@ -254,19 +262,20 @@ class _AxisNames:
 def _pattern(statement: ast.stmt) -> str:
     """The right-hand side of the einops pattern whose result a statement assigns, or ""."""
     call = getattr(statement, "value", None)
-    if isinstance(call, ast.Call) and getattr(call.func, "id", "") in (
-        "rearrange",
-        "einsum",
-        "reduce",
-        "repeat",
-    ):
+    if isinstance(call, ast.Call) and getattr(call.func, "id", "") in _EINOPS:
         for node in call.args:
             if isinstance(node, ast.Constant) and "->" in str(node.value):
                 return str(node.value).split("->")[1]
     return ""
 
 
-def _axes(pattern: str) -> tuple[str | None, ...]:
-    """ "b (h w) d" → (b, n, d): the names of axes, None for what has no name of its own."""
+def _axes(pattern: str, ndim: int = 0) -> tuple[str | None, ...]:
+    """The names of axes, (b, n, d) of "b (h w) d", None for what has no name of its own.
+
+    Of an input of `ndim` axes, "*size" is (h, w), (t, h, w) of a video, (t,) of a sequence.
+    """
     parts = re.findall(r"\([^)]*\)|\S+", pattern.replace("(h w)", "n"))
+    if "*size" in parts:
+        place, grid = parts.index("*size"), {1: ["t"], 2: ["h", "w"], 3: ["t", "h", "w"]}
+        parts[place : place + 1] = grid.get(ndim - len(parts) + 1, [])
     return tuple(part if part.isidentifier() else None for part in parts)
