@@ -242,7 +242,7 @@ class _AxisNames:
             name: size for name, size in zip(axes, tensor.shape, strict=True) if name
         }
         grid = [self.sizes[name] for name in ("t", "h", "w") if name in self.sizes]
-        if grid:
+        if len(grid) > 1:
             self.sizes.setdefault("n", math.prod(grid))
         self.shapes.setdefault(tensor.shape, set()).add(axes)
         return axes

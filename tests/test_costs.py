@@ -1,6 +1,7 @@
 """What `cost` says is what PyTorch counts."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import sympy
@@ -37,9 +38,39 @@ GRID = {
         for d, heads, width in ((8, 1, 4), (12, 3, 5), (16, 4, 16))
     ],
 }
+MODES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
+for mode in MODES:
+    for pools in ({}, {"subsample": True}, {"subsample": True, "pool_first": True}):
+        GRID.setdefault("NonLocal", []).extend(
+            ((c, mode, len(size)), pools, [(b, c, *size) for b in (1, 3)])
+            for c in (4, 17)
+            for size in ((6,), (5, 6), (3, 5, 4))
+        )
+FEATURES = {
+    "AttentionPooling": [{}],
+    "SqueezeExcitation": [{}, {"reduction": 4, "bias": True}],
+    "EfficientChannelAttention": [{}, {"kernel_size": 7}],
+    "SelectiveKernel": [{}, {"branches": 3, "groups": 1}, {"reduction": 2}],
+    "ChannelGate": [{}, {"reduction": 3, "bias": False}],
+    "CBAM": [{}, {"kernel_size": 3, "norm": False}],
+}
+for name, settings in FEATURES.items():
+    GRID[name] = [
+        ((c,), options, [(b, c, h, w) for b, h, w in MAPS])
+        for c in (8, 70, 96)
+        for options in settings
+    ]
+GRID["SpatialGate"] = [
+    ((k, norm), {}, [(b, c, h, w) for c in (1, 5) for b, h, w in MAPS])
+    for k in (1, 7)
+    for norm in (True, False)
+]
+GRID = {name: settings for name, settings in GRID.items() if hasattr(attn_lib, name)}
+
 every_setting = pytest.mark.parametrize(
     "name, arguments, options, shapes",
     [(name, *setting) for name, settings in GRID.items() for setting in settings],
+    ids=lambda value: None if isinstance(value, list) else str(value),
 )
 
 aten = torch.ops.aten
@@ -63,15 +94,31 @@ def equation(module: AttentionModule, x: Tensor) -> Tensor:
     return module.reweight(x, module.attention(x))
 
 
+def repeated(module: AttentionModule, x: Tensor) -> None:
+    """Run what `attention` and `reweight` both compute, and `cost` counts once."""
+    name = type(module).__name__
+    if name == "Attention":
+        module.norm(x)
+    elif name == "SelectiveKernel":
+        for branch in module.branches:
+            branch(x)
+    elif name == "NonLocal" and module.pool_first:
+        module.pool(x)
+
+
 def counted_activations(module: AttentionModule, shape: tuple[int, ...]) -> int:
-    """Two samples' less one sample's: what does not depend on the input (positions, weights) drops out."""
-    counts = []
-    for b in (shape[0], 2 * shape[0]):
-        x = torch.randn(b, *shape[1:])
+    """Two batches' less one batch's: what does not depend on the input drops out."""
+
+    def count(run: Callable, x: Tensor) -> int:
         with torch.no_grad(), Computed() as computed:
-            equation(module, x)
-        counts.append(computed.numel)
-    return counts[1] - counts[0]
+            run(module, x)
+        return computed.numel
+
+    one, two = torch.randn(shape), torch.randn(2 * shape[0], *shape[1:])
+    return sum(
+        sign * (count(run, two) - count(run, one))
+        for run, sign in ((equation, 1), (repeated, -1))
+    )
 
 
 def counted_flops(module: AttentionModule, shape: tuple[int, ...]) -> int:
@@ -81,9 +128,13 @@ def counted_flops(module: AttentionModule, shape: tuple[int, ...]) -> int:
 
     # The counter does not know distances: a subtraction, a square and a sum for each feature of each pair.
     known = dict.fromkeys((aten._cdist_forward, aten._euclidean_dist), distances)
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=known) as counter:
-        equation(module, torch.randn(shape))
-    return counter.get_total_flops()
+
+    def count(run: Callable) -> int:
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=known) as counter:
+            run(module, torch.randn(shape))
+        return counter.get_total_flops()
+
+    return count(equation) - count(repeated)
 
 
 @every_setting

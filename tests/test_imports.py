@@ -17,7 +17,15 @@ BELOW = [
     *filter(Path.exists, MECHANISMS),
     *(
         LIBRARY / f"{name}.py"
-        for name in ("module", "mechanisms", "data", "recording", "tracing", "costs")
+        for name in (
+            "module",
+            "mechanisms",
+            "data",
+            "recording",
+            "tracing",
+            "costs",
+            "formulas",
+        )
     ),
 ]
 
