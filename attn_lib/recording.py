@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from einops import einsum, rearrange
@@ -39,27 +40,28 @@ def record(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         raise ValueError(
             "a compiled model runs no hooks: record the model from before torch.compile"
         )
-    watched = {name: module for name, module in model.named_modules() if _reader(module)}
+    readers = ((name, module, _reader(module)) for name, module in model.named_modules())
+    watched = {name: (module, read) for name, module, read in readers if read is not None}
     if not watched:
         raise ValueError(_nothing_to_read(model))
 
     maps: dict[str, Tensor] = {}
     ran: list[nn.Module] = []
 
-    def watch(name: str):
+    def watch(name: str, read: Callable[..., Tensor]) -> Callable[..., None]:
         # Before forward, not after: what forward updates (a power iteration, a running mean) then
         # enters the map and the output in the same state.
         def hook(module: nn.Module, args: tuple, kwargs: dict) -> None:
             with undisturbed(module):
-                maps[name] = _reader(module)(module, *args, **kwargs).detach()
+                maps[name] = read(module, *args, **kwargs).detach()
 
         return hook
 
     hooks = [
-        module.register_forward_pre_hook(watch(name), with_kwargs=True)
-        for name, module in watched.items()
+        module.register_forward_pre_hook(watch(name, read), with_kwargs=True)
+        for name, (module, read) in watched.items()
     ]
-    if not any(isinstance(module, AttentionModule) for module in watched.values()):
+    if not any(isinstance(module, AttentionModule) for module, _ in watched.values()):
         hooks.append(model.register_forward_hook(lambda module, args, y: ran.append(module)))
     try:
         yield maps
@@ -104,7 +106,7 @@ def _multihead(module: nn.MultiheadAttention, *args, **kwargs) -> Tensor:
     training = module.training
     module.training = False  # no dropout: neither in the map nor drawn from the random numbers
     try:
-        _, weights = nn.MultiheadAttention.forward(*bound.args, **bound.kwargs)
+        weights: Any = nn.MultiheadAttention.forward(*bound.args, **bound.kwargs)[1]
     finally:
         module.training = training
     return weights if weights.ndim == 4 else weights.unsqueeze(0)  # an input without a batch
@@ -132,7 +134,7 @@ def _is_joint(module: nn.Module) -> bool:
 
 
 def _joint(
-    module: nn.Module, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
+    module: Any, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
 ) -> Tensor:
     query, key, _ = rearrange(
         module.qkv(x), "b n (qkv heads d) -> qkv b heads n d", qkv=3, heads=module.num_heads

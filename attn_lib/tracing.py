@@ -116,10 +116,10 @@ def _source(function: FunctionType) -> tuple[list[str], int, dict[int, ast.stmt]
         raise ValueError(f"the source of {function!r} cannot be found") from error
     tree = ast.parse(textwrap.dedent("".join(lines)))
     ast.increment_lineno(tree, first - 1)
-    statements = {}
+    statements: dict[int, ast.stmt] = {}
     for node in ast.walk(tree):  # outer ones first: a line belongs to the innermost
         if isinstance(node, ast.stmt):
-            statements |= dict.fromkeys(range(node.lineno, node.end_lineno + 1), node)
+            statements |= dict.fromkeys(range(node.lineno, (node.end_lineno or 0) + 1), node)
     return textwrap.dedent("".join(lines)).splitlines(), first, statements
 
 

@@ -10,9 +10,10 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -63,12 +64,12 @@ def fit(
             f"fit wants at least one batch of {batch_size} images; got {len(data)}"
         )
     device = next(model.parameters()).device
-    model.train().to(memory_format=torch.channels_last)
+    model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(seed)
     trace: list[float] = []
-    order = iter(())
+    order: Iterator[Tensor] = iter(())
     for _ in tqdm(range(steps), desc="training", disable=not progress):
         batch = next(order, None)
         if batch is None or len(batch) < batch_size:
@@ -105,7 +106,7 @@ class Localisation:
 
 
 def localise(
-    maps: Float[Tensor, "b h w"], boxes: Int[Tensor, "b 4"], image: tuple[int, int]
+    maps: Float[Tensor, "b h w"], boxes: Int[Tensor, "b 4"], image: tuple[int, ...]
 ) -> Localisation:
     """Score maps of non-negative weights against the boxes of the objects."""
     h, w = maps.shape[1:]
@@ -160,7 +161,7 @@ def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> di
         else:
             logits = model(images.to(device))
         correct.append(logits.argmax(1).cpu() == labels)
-    scores = {"accuracy": torch.cat(correct).float().mean().item()}
+    scores: dict[str, Any] = {"accuracy": torch.cat(correct).float().mean().item()}
     if has_map:
         weights, image = torch.cat(maps), tuple(data.images.shape[2:])
         everywhere = received(weights)
@@ -198,8 +199,8 @@ def run(slot: str, seed: int, steps: int = STEPS) -> tuple[HostCNN, dict]:
     return model, result
 
 
-def _gamma(model: HostCNN) -> float:
-    return model.slot.gamma.item()
+def _gamma(model: nn.Module) -> float:
+    return model.get_parameter("slot.gamma").item()
 
 
 def interval(values: list[float]) -> tuple[float, float]:
