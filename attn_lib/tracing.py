@@ -51,10 +51,10 @@ class TracedLine:
 
 @dataclass(frozen=True)
 class TracedMethod:
-    """One method: its name, its file, its lines."""
+    """One method: its name, where it is defined ("attn_lib.spatial.SelfAttention2d.forward"), its lines."""
 
     name: str
-    file: str
+    origin: str
     lines: tuple[TracedLine, ...]
 
 
@@ -105,7 +105,7 @@ def _trace(module: nn.Module, name: str, inputs: tuple[Any, ...]) -> tuple[Trace
         TracedLine(number, text, tuple(made.get(number, ())), number in ran)
         for number, text in enumerate(source, first)
     )
-    return TracedMethod(name, inspect.getsourcefile(function) or "", lines), result
+    return TracedMethod(name, f"{function.__module__}.{function.__qualname__}", lines), result
 
 
 def _source(function: FunctionType) -> tuple[list[str], int, dict[int, ast.stmt]]:

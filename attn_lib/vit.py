@@ -150,11 +150,12 @@ class Transformer(nn.Module):
 
 
 class SimpleViT(nn.Module):
-    """Cut an image into patches, let them look at one another, average them, classify.
+    r"""Cut an image into patches, let them look at one another, average them, classify.
 
-    Every patch becomes a token by one linear layer between two LayerNorms; a fixed code of sines and
-    cosines says where it lay; a `Transformer`; the mean over tokens; a linear classifier. No [cls]
-    token, no dropout, nothing learned about positions.
+    $$ z_i = \mathrm{LN}\big(W_p\,\mathrm{LN}(p_i) + b_p\big) + \mathrm{code}_i, \qquad
+       y = W_y\, \tfrac1n \textstyle\sum_i \mathrm{Transformer}(z)_i + b_y $$
+
+    for patches $p_i$ and `position_code`. No [cls] token, no dropout, nothing learned about positions.
 
     Args:
         image_size: height and width of the images, or one number for both.
@@ -206,11 +207,12 @@ class SimpleViT(nn.Module):
 
 
 class FeatureViT(nn.Module):
-    """One score for a whole feature map: are these two images of the same thing?
+    r"""One score for a whole feature map: are these two images of the same thing?
 
-    A verification head. Its input is a feature map, such as the difference of two images' features;
-    its tokens are groups of channels, or positions, one einops pattern apart; a `Transformer` relates
-    them; their mean goes through a linear head to one number a sample.
+    $$ y = w^\top \tfrac1n \textstyle\sum_i \mathrm{Transformer}(z)_i + b, \qquad z_i = W_t\, t_i + b_t $$
+
+    A verification head for the difference of two images' features, say. Its tokens $t_i$ are groups of
+    channels, or positions, one einops pattern apart.
 
     Args:
         image_size: height and width of the feature map, or one number for both. A channel token is a
@@ -223,8 +225,7 @@ class FeatureViT(nn.Module):
 
     Shapes: (b, c, h, w) → (b,); each layer's weights are (b, heads, n, n), n tokens.
 
-    No code says where a token came from: permuting the groups of channels (the positions, for "space")
-    changes nothing.
+    Permuting the groups of channels (for "space", the positions) changes nothing: no code tells them.
 
     Raises:
         ValueError: the groups do not divide the channels, an unknown kind of token, a size below 1, or x
