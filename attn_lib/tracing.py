@@ -81,11 +81,16 @@ def trace_shapes(module: nn.Module, *inputs: Any) -> tuple[TracedMethod, ...]:
         if not isinstance(module, AttentionModule):
             return (_trace(module, "forward", inputs)[0],)
         attention, weights = _trace(module, "attention", inputs)
-        reweight, _ = _trace(module, "reweight", (*inputs, weights))
-        return attention, reweight, _trace(module, "forward", inputs)[0]
+        arguments = next(line.tensors for line in attention.lines if line.tensors)
+        returned = (t for line in attention.lines for t in line.tensors if t.name == "return")
+        known = (*arguments, *returned)  # names for methods whose own signatures lack them
+        reweight, _ = _trace(module, "reweight", (*inputs, weights), known)
+        return attention, reweight, _trace(module, "forward", inputs, known)[0]
 
 
-def _trace(module: nn.Module, name: str, inputs: tuple[Any, ...]) -> tuple[TracedMethod, Any]:
+def _trace(
+    module: nn.Module, name: str, inputs: tuple[Any, ...], known: Iterable[TracedTensor] = ()
+) -> tuple[TracedMethod, Any]:
     method = getattr(module, name)
     function = inspect.unwrap(getattr(method, "__func__", method))
     if not isinstance(function, FunctionType):
@@ -95,7 +100,7 @@ def _trace(module: nn.Module, name: str, inputs: tuple[Any, ...]) -> tuple[Trace
     result = watcher.run(method, inputs)
     if not watcher.ran:
         raise ValueError(f"{type(module).__name__}.{name} ran without {function!r}")
-    names = _AxisNames(function, module)
+    names = _AxisNames(function, module, known)
     made: dict[int, list[TracedTensor]] = {}
     for statement in sorted(watcher.seen, key=lambda node: node.lineno):
         tensors = [replace(t, axes=names.of(t, statement)) for t in watcher.seen[statement]]
@@ -217,7 +222,9 @@ def _last_line(statement: ast.stmt) -> int:
 class _AxisNames:
     """Gives axes their names, and learns names from the signature and patterns that it has met."""
 
-    def __init__(self, function: FunctionType, module: nn.Module):
+    def __init__(
+        self, function: FunctionType, module: nn.Module, known: Iterable[TracedTensor]
+    ):
         self.signature = {
             name: getattr(annotation, "dim_str", "")
             for name, annotation in function.__annotations__.items()
@@ -225,6 +232,8 @@ class _AxisNames:
         heads = getattr(module, "heads", None)
         self.sizes = {"heads": heads} if isinstance(heads, int) else {}
         self.shapes: dict[tuple[int, ...], set[tuple[str | None, ...]]] = {}
+        for tensor in known:
+            self.learn(tensor.axes, tensor.shape)
 
     def of(self, tensor: TracedTensor, statement: ast.stmt) -> tuple[str | None, ...]:
         if isinstance(statement, ast.FunctionDef) or tensor.name == "return":
@@ -236,16 +245,24 @@ class _AxisNames:
                 pairs = zip(axes, tensor.shape, strict=True)
                 axes = tuple("m" if a == "n" and s != self.sizes["n"] else a for a, s in pairs)
         if len(axes) != len(tensor.shape):
-            same = self.shapes.get(tensor.shape, set())
-            return next(iter(same)) if len(same) == 1 else self._by_size(tensor.shape)
-        self.sizes |= {
-            name: size for name, size in zip(axes, tensor.shape, strict=True) if name
-        }
+            return self._by_shape(tensor.shape) or self._by_size(tensor.shape)
+        self.learn(axes, tensor.shape)
+        return axes
+
+    def learn(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> None:
+        self.sizes |= {name: size for name, size in zip(axes, shape, strict=True) if name}
         grid = [self.sizes[name] for name in ("t", "h", "w") if name in self.sizes]
         if len(grid) > 1:
             self.sizes.setdefault("n", math.prod(grid))
-        self.shapes.setdefault(tensor.shape, set()).add(axes)
-        return axes
+        if any(axes):
+            self.shapes.setdefault(shape, set()).add(axes)
+
+    def _by_shape(self, shape: tuple[int, ...]) -> tuple[str | None, ...]:
+        """The axes of the one tensor like it, such as (b, c, 7, 7), where no other name has these sizes."""
+        alike = self.shapes.get(shape, set())
+        names = {name for name, size in self.sizes.items() if size in shape} - {"b"}
+        axes = next(iter(alike)) if len(alike) == 1 else ()
+        return axes if names <= set(axes) else ()
 
     def _by_size(self, shape: tuple[int, ...]) -> tuple[str | None, ...]:
         """The batch comes first and nowhere else; any other axis has the one name of its size, if one."""

@@ -71,6 +71,18 @@ def test_heads_have_their_name():
 def test_sizes_that_several_names_have_are_not_guessed():
     method = trace_shapes(Attention(7, 7, 7), torch.randn(2, 7, 7))[2]
     assert tensors(method)["attended"][0].axes == ("b", None, None, None)
+    method = trace_shapes(SelfAttention2d(16), torch.randn(2, 16, 4, 4))[2]
+    assert tensors(method)["attended"][0].axes == ("b", None, None)
+
+
+def test_a_square_map_is_still_height_by_width():
+    class Doubled(nn.Module):
+        def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+            twice = 2 * x
+            return twice
+
+    (method,) = trace_shapes(Doubled(), torch.randn(128, 512, 7, 7))
+    assert tensors(method)["twice"][0].axes == ("b", "c", "h", "w")
 
 
 @every_case
@@ -165,6 +177,19 @@ def test_a_module_inside_one_of_its_own_kind_does_not_mix_in():
     ]
 
 
+def test_inherited_methods_take_the_names_of_the_signature_of_attention():
+    class Gate(AttentionModule):
+        def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
+            return x.mean((2, 3), keepdim=True)
+
+    _, reweight, forward = trace_shapes(Gate(), torch.randn(2, 3, 4, 5))
+    x, weights, y = told(reweight)
+    assert x[2] == y[2] == ("b", "c", "h", "w") and weights[2] == ("b", "c", None, None)
+    assert told(forward)[-1][2] == ("b", "c", "h", "w")
+    _, _, forward = trace_shapes(SelfAttention2d(16, **RELEASED), torch.randn(3, 16, 6, 5))
+    assert tensors(forward)["key"][0].axes == ("b", "m", None)
+
+
 def test_other_people_s_modules_are_told_too():
     module, x = nn.MultiheadAttention(8, 2, batch_first=True), torch.randn(2, 6, 8)
     (method,) = trace_shapes(module, x, x, x)
@@ -219,7 +244,7 @@ def test_a_gate_s_reweight_is_the_one_that_all_gates_share():
             return torch.full((1, 1), 0.5)
 
     _, reweight, forward = trace_shapes(Half(), torch.randn(2, 3))
-    assert told(reweight)[-1][:2] == ("return", (2, 3))
+    assert told(reweight)[-1] == ("return", (2, 3), (None, None))
     assert reweight.origin == "attn_lib.module.AttentionModule.reweight"
     assert forward.origin == "attn_lib.module.AttentionModule.forward"
 
