@@ -75,7 +75,7 @@ class LocatedImages:
 
 
 def coverage(
-    boxes: Int[Tensor, "b 4"], grid: tuple[int, int], image: tuple[int, int]
+    boxes: Int[Tensor, "b 4"], grid: tuple[int, ...], image: tuple[int, ...]
 ) -> Float[Tensor, "b h w"]:
     """The share of each cell of a grid that lies inside a box of pixels.
 
@@ -142,15 +142,15 @@ def cluttered_digits(
     boxes = np.empty((count, 4), dtype=np.int64)
     for canvas, box, index in zip(images, boxes, chosen, strict=True):
         for _ in range(fragments):
-            other = digits[rng.integers(14, 21)][rng.integers(len(classes))]
+            other = digits[int(rng.integers(14, 21))][rng.integers(len(classes))]
             top, left = rng.integers(len(other) - 8, size=2)
             _paint(canvas, other[top : top + 9, left : left + 9], rng)
-        ink = digits[rng.integers(14, 21)][index]
+        ink = digits[int(rng.integers(14, 21))][index]
         top, left = _paint(canvas, ink, rng)
         rows, columns = np.flatnonzero(ink.max(1) > 0.2), np.flatnonzero(ink.max(0) > 0.2)
         box[:] = left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1
-    images = torch.from_numpy(images.clip(0, 1)).permute(0, 3, 1, 2).contiguous()
-    return LocatedImages(images, torch.from_numpy(classes[chosen]), torch.from_numpy(boxes))
+    pixels = torch.from_numpy(images.clip(0, 1)).permute(0, 3, 1, 2).contiguous()
+    return LocatedImages(pixels, torch.from_numpy(classes[chosen]), torch.from_numpy(boxes))
 
 
 def _paint(canvas: np.ndarray, ink: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:

@@ -1,8 +1,5 @@
 """What every mechanism is: weights that one can look at, and features that they reweight."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -33,60 +30,6 @@ class AttentionModule(nn.Module):
         return self.reweight(x, self.attention(x))
 
 
-@contextmanager
-def record(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Collect the map of every `AttentionModule` in `model` that runs inside the `with` block.
-
-        with record(model) as maps:
-            logits = model(images)
-        maps["stages.2.attention"]
-
-    The keys are dotted module names (the model itself is ""). A module that runs more than once
-    leaves its last map. Maps carry no gradient. The model computes what it would have computed:
-    `forward` stays fused, and running statistics stay as `forward` alone would leave them.
-
-    Args:
-        model: any module that holds at least one `AttentionModule`, not compiled.
-
-    Raises:
-        ValueError: there is nothing to record, or `torch.compile` hides the modules from hooks.
-    """
-    if any(isinstance(module, torch._dynamo.OptimizedModule) for module in model.modules()):
-        raise ValueError(
-            "a compiled model runs no hooks: record the model from before torch.compile"
-        )
-    watched = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, AttentionModule)
-    }
-    if not watched:
-        raise ValueError(
-            f"{type(model).__name__} holds no AttentionModule, so there is no map to record"
-        )
-
-    maps: dict[str, Tensor] = {}
-
-    def watch(name: str):
-        # Before forward, not after: what forward updates (a power iteration, a running mean) then
-        # enters the map and the output in the same state.
-        def hook(module: AttentionModule, args: tuple) -> None:
-            buffers = {key: buffer.clone() for key, buffer in module.named_buffers()}
-            with torch.no_grad():
-                maps[name] = module.attention(*args).detach()
-                for key, buffer in module.named_buffers():
-                    buffer.copy_(buffers[key])
-
-        return hook
-
-    hooks = [module.register_forward_pre_hook(watch(name)) for name, module in watched.items()]
-    try:
-        yield maps
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
 def require_features(module: nn.Module, x: Tensor, channels: int | None = None) -> None:
     """Refuse what is not a feature map (b, channels, h, w) of floating-point numbers.
 
@@ -104,6 +47,24 @@ def require_features(module: nn.Module, x: Tensor, channels: int | None = None) 
         raise ValueError(
             f"{type(module).__name__} wants floating-point features of shape (b, {size}, h, w) with "
             f"h, w >= 1; got {x.dtype} of shape {tuple(x.shape)}"
+        )
+
+
+def require_tokens(module: nn.Module, x: Tensor, width: int) -> None:
+    """Refuse what is not tokens (b, n, width) of floating-point numbers.
+
+    Args:
+        module: who asks.
+        x: what came.
+        width: d, the features that a token must have.
+
+    Raises:
+        ValueError: with the shape and dtype that came and those that `module` wants.
+    """
+    if x.ndim != 3 or x.shape[1] < 1 or x.shape[2] != width or not x.is_floating_point():
+        raise ValueError(
+            f"{type(module).__name__} wants floating-point tokens of shape (b, n, d={width}) with n >= 1; "
+            f"got {x.dtype} of shape {tuple(x.shape)}"
         )
 
 
@@ -130,5 +91,5 @@ def attend(
 
 def _fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     # One head. The kernels want each token's features side by side in memory.
-    heads = (part.contiguous().unsqueeze(1) for part in (query, key, value))
-    return F.scaled_dot_product_attention(*heads, scale=1.0).squeeze(1)
+    query, key, value = (part.contiguous().unsqueeze(1) for part in (query, key, value))
+    return F.scaled_dot_product_attention(query, key, value, scale=1.0).squeeze(1)

@@ -10,9 +10,10 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -25,8 +26,8 @@ from tqdm.auto import tqdm
 
 from . import zoo
 from .data import LocatedImages, cluttered_digits, coverage
-from .module import record
 from .networks import HostCNN
+from .recording import record
 
 STEPS = (
     1_400  # 15 passes over 12,000 images in batches of 128: gamma needs about that long to grow
@@ -63,12 +64,12 @@ def fit(
             f"fit wants at least one batch of {batch_size} images; got {len(data)}"
         )
     device = next(model.parameters()).device
-    model.train().to(memory_format=torch.channels_last)
+    model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(seed)
     trace: list[float] = []
-    order = iter(())
+    order: Iterator[Tensor] = iter(())
     for _ in tqdm(range(steps), desc="training", disable=not progress):
         batch = next(order, None)
         if batch is None or len(batch) < batch_size:
@@ -105,7 +106,7 @@ class Localisation:
 
 
 def localise(
-    maps: Float[Tensor, "b h w"], boxes: Int[Tensor, "b 4"], image: tuple[int, int]
+    maps: Float[Tensor, "b h w"], boxes: Int[Tensor, "b 4"], image: tuple[int, ...]
 ) -> Localisation:
     """Score maps of non-negative weights against the boxes of the objects."""
     h, w = maps.shape[1:]
@@ -165,7 +166,7 @@ def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> di
         else:
             logits = model(images.to(device))
         correct.append(logits.argmax(1).cpu() == labels)
-    scores = {"accuracy": torch.cat(correct).float().mean().item()}
+    scores: dict[str, Any] = {"accuracy": torch.cat(correct).float().mean().item()}
     if has_map:
         weights, image = torch.cat(maps), tuple(data.images.shape[2:])
         grid = tuple(model.features(data.images[:1].to(device)).shape[2:])
@@ -206,8 +207,8 @@ def run(slot: str, seed: int, steps: int = STEPS) -> tuple[HostCNN, dict]:
     return model, result
 
 
-def _gamma(model: HostCNN) -> float:
-    return model.slot.gamma.item()
+def _gamma(model: nn.Module) -> float:
+    return model.get_parameter("slot.gamma").item()
 
 
 def interval(values: list[float]) -> tuple[float, float]:

@@ -15,7 +15,18 @@ MECHANISMS = [
 ]
 BELOW = [
     *filter(Path.exists, MECHANISMS),
-    *(LIBRARY / f"{name}.py" for name in ("module", "mechanisms", "data")),
+    *(
+        LIBRARY / f"{name}.py"
+        for name in (
+            "module",
+            "mechanisms",
+            "data",
+            "recording",
+            "tracing",
+            "costs",
+            "formulas",
+        )
+    ),
 ]
 
 each_file = pytest.mark.parametrize(
@@ -54,7 +65,7 @@ def outside(path: Path) -> set[str]:
 
 
 def test_the_reader_of_imports_sees_them():
-    assert imported(LIBRARY / "training.py") == {"zoo", "data", "module", "networks"}
+    assert imported(LIBRARY / "training.py") == {"zoo", "data", "recording", "networks"}
     assert imported(LIBRARY / "spatial.py") == {"module"}
     assert {"torch", "scipy", "tqdm"} <= outside(LIBRARY / "training.py")
     assert imported(LIBRARY / "figures" / "__init__.py") == {"figures"}

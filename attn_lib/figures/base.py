@@ -35,7 +35,7 @@ class LivingFigure(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle, metadata = super()._repr_mimebundle_(**kwargs)
+        bundle, metadata = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
         return bundle | {"text/html": self.to_html(), "text/plain": self.alt}, metadata
 
     def to_html(self) -> str:

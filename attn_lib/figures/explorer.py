@@ -231,7 +231,7 @@ def _square(cells: int) -> tuple[int, int]:
     return side, side
 
 
-def _centre(box: list[int], image: tuple[int, int], grid: tuple[int, int]) -> int:
+def _centre(box: list[int], image: tuple[int, ...], grid: tuple[int, int]) -> int:
     left, top, right, bottom = box or (0, 0, image[1], image[0])
     row, column = (
         (top + bottom) * grid[0] // (2 * image[0]),

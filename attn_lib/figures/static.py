@@ -5,6 +5,7 @@ import inspect
 import io
 import textwrap
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -16,7 +17,7 @@ from torch import Tensor
 from .colours import QUANTITIES
 
 # Text stays text, so that it takes the page's font and can be searched; ids follow from content alone.
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "attn_lib",
     "font.family": "sans-serif",

@@ -1,0 +1,218 @@
+"""What each mechanism costs, written once, in letters: `cost` makes numbers and LaTeX of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+from sympy import Expr, Max, Symbol, ceiling, floor
+from torch import nn
+
+# Of a feature map, its tokens, a mechanism. n, m, e and what a formula says come from the others.
+b, c, h, w, t, n, m, d, e = sympy.symbols("b c h w t n m d e", positive=True, integer=True)
+r, k, heads = sympy.symbols("r k heads", positive=True, integer=True)
+r_v, d_a = sympy.symbols("r_v d_a", positive=True, integer=True)  # of values; of one head
+M, G = sympy.symbols("M G", positive=True, integer=True)  # branches; groups of a convolution
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The counts of one mechanism: in the chapter's letters, what these stand for, and their sizes here."""
+
+    parameters: Expr
+    multiply_adds: Expr
+    activations: Expr
+    where: dict[Symbol, Expr]
+    sizes: dict[Symbol, int]
+
+
+FORMULAS: dict[str, Callable[..., Formula]] = {}
+
+
+def formula(function: Callable[..., Formula]) -> Callable[..., Formula]:
+    """Register the formula of the class that the function is named after."""
+    FORMULAS[function.__name__] = function
+    return function
+
+
+def _sizes(letters: tuple[Symbol, ...], shape: tuple[int, ...]) -> dict[Symbol, int]:
+    if len(shape) != len(letters):
+        names = ", ".join(letter.name for letter in letters)
+        raise ValueError(f"the formula wants a shape ({names}); got {shape}")
+    return dict(zip(letters, shape, strict=True))
+
+
+def _halved(module: Any) -> bool:
+    return not isinstance(module.pool, nn.Identity)
+
+
+@formula
+def SelfAttention2d(module: Any, shape: tuple[int, ...]) -> Formula:
+    bias, full = int(module.query.bias is not None), isinstance(module.out, nn.Identity)
+    keys, values = m if _halved(module) else n, c if full else e
+    sizes = _sizes((b, c, h, w), shape) | {r: module.channels // module.query.out_channels}
+    where = {n: h * w, m: ceiling(h / 2) * ceiling(w / 2), d: floor(c / r)}
+    if not full:
+        where, sizes = (
+            where | {e: floor(c / r_v)},
+            sizes | {r_v: module.channels // module.value.out_channels},
+        )
+    projections = (c + bias) * (2 * d + values)
+    out = 0 if full else (values + bias) * c
+    pooled = m * (d + values) if _halved(module) else 0
+    return Formula(
+        parameters=projections + out + 1,
+        multiply_adds=b * n * c * (2 * d + values)
+        + b * n * keys * (d + values)
+        + (0 if full else b * n * values * c),
+        activations=b * (2 * n * d + pooled + 2 * n * keys + 2 * n * values)
+        + b * n * c * (2 if full else 3),
+        where=where,
+        sizes=sizes,
+    )
+
+
+@formula
+def NonLocalMeans(module: Any, shape: tuple[int, ...]) -> Formula:
+    patch, margin = k**2 * c, 2 * floor(k / 2)
+    return Formula(
+        parameters=sympy.Integer(0),
+        multiply_adds=b * n**2 * (patch + c),
+        activations=b * (c * (h + margin) * (w + margin) + 3 * n * patch + 4 * n**2 + n * c),
+        where={n: h * w},
+        sizes=_sizes((b, c, h, w), shape) | {k: module.patch},
+    )
+
+
+@formula
+def Attention(module: Any, shape: tuple[int, ...]) -> Formula:
+    inner = heads * d_a
+    width = module.to_out.in_features // module.heads
+    return Formula(
+        parameters=2 * d + 4 * d * inner,
+        multiply_adds=4 * b * n * d * inner + 2 * b * n**2 * inner,
+        activations=b * (2 * n * d + 5 * n * inner + 2 * heads * n**2),
+        where={},
+        sizes=_sizes((b, n, d), shape) | {heads: module.heads, d_a: width},
+    )
+
+
+@formula
+def AttentionPooling(module: Any, shape: tuple[int, ...]) -> Formula:
+    return Formula(
+        parameters=c,
+        multiply_adds=2 * b * n * c,
+        activations=b * (2 * n + c),
+        where={n: h * w},
+        sizes=_sizes((b, c, h, w), shape),
+    )
+
+
+@formula
+def NonLocal(module: Any, shape: tuple[int, ...]) -> Formula:
+    grid = {1: (t,), 2: (h, w), 3: (t, h, w)}[module.ndim]
+    halved = [side if side is t and module.ndim == 3 else ceiling(side / 2) for side in grid]
+    pooled, softmax = _halved(module), "gaussian" in module.mode
+    keys = m if pooled else n
+    inputs = m if pooled and module.pool_first else n  # of the convolutions φ and g
+    embeddings = 0 if module.mode == "gaussian" else 2
+    if module.mode == "concatenation":
+        compared, scores = b * (n + keys) * d, b * (n + keys + 3 * n * keys)
+    else:
+        width = d if embeddings else c
+        compared, scores = b * n * keys * width, b * n * keys * (3 if softmax else 2)
+    pools = 0
+    if pooled:
+        pools = m * c if module.pool_first else m * ((d if embeddings else c) + d)
+    phi = embeddings // 2 * inputs
+    return Formula(
+        parameters=(1 + embeddings) * (c + 1) * d
+        + (2 * d if module.mode == "concatenation" else 0)
+        + d * c
+        + 2 * c,
+        multiply_adds=b * c * d * (embeddings // 2 * n + phi + inputs + n)
+        + compared
+        + b * n * keys * d,
+        activations=b * d * (embeddings // 2 * n + phi + inputs + n)
+        + b * pools
+        + scores
+        + 3 * b * n * c,
+        where={n: sympy.Mul(*grid), m: sympy.Mul(*halved), d: Max(floor(c / r), 1)},
+        sizes=_sizes((b, c, *grid), shape) | {r: module.channels // module.inner},
+    )
+
+
+@formula
+def SqueezeExcitation(module: Any, shape: tuple[int, ...]) -> Formula:
+    bias = int(module.squeeze.bias is not None)
+    return Formula(
+        parameters=2 * c * d + bias * (c + d),
+        multiply_adds=2 * b * c * d,
+        activations=b * (3 * c + 2 * d + n * c),
+        where={n: h * w, d: Max(floor(c / r), 1)},
+        sizes=_sizes((b, c, h, w), shape) | {r: module.channels // module.squeeze.out_features},
+    )
+
+
+@formula
+def EfficientChannelAttention(module: Any, shape: tuple[int, ...]) -> Formula:
+    return Formula(
+        parameters=k,
+        multiply_adds=b * c * k,
+        activations=b * (3 * c + n * c),
+        where={n: h * w},
+        sizes=_sizes((b, c, h, w), shape) | {k: module.conv.kernel_size[0]},
+    )
+
+
+@formula
+def SelectiveKernel(module: Any, shape: tuple[int, ...]) -> Formula:
+    hidden, channels = module.squeeze.out_features, module.channels
+    # At the least width, 32, any greater r is as good: one that gives 32 again.
+    reduction = channels // hidden if hidden > 32 else max(16, -(-channels // 32))
+    return Formula(
+        parameters=M * (9 * c**2 / G + 2 * c) + c * d + 2 * d + M * c * d,
+        multiply_adds=b * (9 * M * n * c**2 / G + c * d + M * c * d + M * n * c),
+        activations=b * (2 * M * n * c + 4 * M * c + 3 * d + n * c),
+        where={n: h * w, d: Max(floor(c / r), 32)},
+        sizes=_sizes((b, c, h, w), shape)
+        | {r: reduction, M: len(module.branches), G: module.branches[0][0].groups},
+    )
+
+
+@formula
+def ChannelGate(module: Any, shape: tuple[int, ...]) -> Formula:
+    bias = int(module.mlp[0].bias is not None)
+    return Formula(
+        parameters=2 * c * d + bias * (c + d),
+        multiply_adds=4 * b * c * d,
+        activations=b * (6 * c + 2 * d + n * c),
+        where={n: h * w, d: Max(floor(c / r), 1)},
+        sizes=_sizes((b, c, h, w), shape)
+        | {r: module.mlp[0].in_features // module.mlp[0].out_features},
+    )
+
+
+@formula
+def SpatialGate(module: Any, shape: tuple[int, ...]) -> Formula:
+    norm = not isinstance(module.norm, nn.Identity)
+    return Formula(
+        parameters=2 * k**2 + (2 if norm else 1),
+        multiply_adds=2 * b * n * k**2,
+        activations=b * n * ((5 if norm else 4) + c),
+        where={n: h * w},
+        sizes=_sizes((b, c, h, w), shape) | {k: module.conv.kernel_size[0]},
+    )
+
+
+@formula
+def CBAM(module: Any, shape: tuple[int, ...]) -> Formula:
+    channel, spatial = ChannelGate(module.channel, shape), SpatialGate(module.spatial, shape)
+    return Formula(
+        parameters=channel.parameters + spatial.parameters,
+        multiply_adds=channel.multiply_adds + spatial.multiply_adds,
+        # Both multiply x; the product of the two gates comes to it.
+        activations=channel.activations + spatial.activations + b * n * c,
+        where=channel.where,
+        sizes=channel.sizes | spatial.sizes,
+    )

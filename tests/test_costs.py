@@ -1,0 +1,201 @@
+"""What `cost` says is what PyTorch counts."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+import sympy
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+import attn_lib
+from attn_lib import AttentionModule, SelfAttention2d, cost
+
+MAPS = [(b, h, w) for b, (h, w) in itertools.product((1, 3), ((6, 6), (7, 9), (12, 5)))]
+TOKENS = [(1, 2), (2, 7), (3, 40)]
+
+# Class → arguments → the shapes of input that go with them.
+GRID = {
+    "SelfAttention2d": [
+        ((c,), options, [(b, c, h, w) for b, h, w in MAPS])
+        for c in (16, 17, 32)  # one query channel would be no matrix product, and not counted
+        for options in (
+            {},
+            {"reduction": 3, "bias": False},
+            {"value_reduction": 4},
+            {"value_reduction": 2, "subsample": True, "bias": False},
+            {"subsample": True},
+        )
+    ],
+    "NonLocalMeans": [
+        ((k,), {}, [(b, c, h, w) for c in (1, 3) for b, h, w in MAPS]) for k in (1, 3, 5)
+    ],
+    "Attention": [
+        ((d, heads, width), {}, [(b, n, d) for b, n in TOKENS])
+        for d, heads, width in ((8, 1, 4), (12, 3, 5), (16, 4, 16))
+    ],
+}
+MODES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
+for mode in MODES:
+    for pools in ({}, {"subsample": True}, {"subsample": True, "pool_first": True}):
+        GRID.setdefault("NonLocal", []).extend(
+            ((c, mode, len(size)), pools, [(b, c, *size) for b in (1, 3)])
+            for c in (4, 17)
+            for size in ((6,), (5, 6), (3, 5, 4))
+        )
+FEATURES = {
+    "AttentionPooling": [{}],
+    "SqueezeExcitation": [{}, {"reduction": 4, "bias": True}],
+    "EfficientChannelAttention": [{}, {"kernel_size": 7}],
+    "SelectiveKernel": [{}, {"branches": 3, "groups": 1}, {"reduction": 2}],
+    "ChannelGate": [{}, {"reduction": 3, "bias": False}],
+    "CBAM": [{}, {"kernel_size": 3, "norm": False}],
+}
+for name, settings in FEATURES.items():
+    GRID[name] = [
+        ((c,), options, [(b, c, h, w) for b, h, w in MAPS])
+        for c in (8, 70, 96)
+        for options in settings
+    ]
+GRID["SpatialGate"] = [
+    ((k, norm), {}, [(b, c, h, w) for c in (1, 5) for b, h, w in MAPS])
+    for k in (1, 7)
+    for norm in (True, False)
+]
+GRID = {name: settings for name, settings in GRID.items() if hasattr(attn_lib, name)}
+
+every_setting = pytest.mark.parametrize(
+    "name, arguments, options, shapes",
+    [(name, *setting) for name, settings in GRID.items() for setting in settings],
+    ids=lambda value: None if isinstance(value, list) else str(value),
+)
+
+aten = torch.ops.aten
+COPIES = {aten.clone.default, aten._to_copy.default, aten._unsafe_view.default}
+COPIES |= {aten.cat.default, aten.stack.default}
+
+
+class Computed(TorchDispatchMode):
+    """Adds up the first result of every kernel that makes numbers: no views, no copies, nothing in place."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, kernel, types, args=(), kwargs=None):
+        result = kernel(*args, **(kwargs or {}))
+        if not (kernel.is_view or kernel in COPIES or kernel._schema.is_mutable):
+            self.numel += next(p.numel() for p in tree_leaves(result) if isinstance(p, Tensor))
+        return result
+
+
+def equation(module: AttentionModule, x: Tensor) -> Tensor:
+    return module.reweight(x, module.attention(x))
+
+
+def repeated(module: AttentionModule, x: Tensor) -> None:
+    """Run what `attention` and `reweight` both compute, and `cost` counts once."""
+    name = type(module).__name__
+    if name == "Attention":
+        module.norm(x)
+    elif name == "SelectiveKernel":
+        for branch in module.branches:
+            branch(x)
+    elif name == "NonLocal" and module.pool_first:
+        module.pool(x)
+
+
+def counted_activations(module: AttentionModule, shape: tuple[int, ...]) -> int:
+    """Two batches' less one batch's: what does not depend on the input drops out."""
+
+    def count(run: Callable, x: Tensor) -> int:
+        with torch.no_grad(), Computed() as computed:
+            run(module, x)
+        return computed.numel
+
+    one, two = torch.randn(shape), torch.randn(2 * shape[0], *shape[1:])
+    return sum(
+        sign * (count(run, two) - count(run, one))
+        for run, sign in ((equation, 1), (repeated, -1))
+    )
+
+
+def counted_flops(module: AttentionModule, shape: tuple[int, ...]) -> int:
+    def distances(first: Tensor, second: Tensor, *_, **__) -> int:
+        b, n, features = first  # shapes
+        return 2 * b * n * second[1] * features
+
+    # The counter does not know distances: a subtraction, a square and a sum for each feature of each pair.
+    known = dict.fromkeys((aten._cdist_forward, aten._euclidean_dist), distances)
+
+    def count(run: Callable) -> int:
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=known) as counter:
+            run(module, torch.randn(shape))
+        return counter.get_total_flops()
+
+    return count(equation) - count(repeated)
+
+
+@every_setting
+def test_the_formulas_are_what_is_counted(
+    name: str, arguments: tuple, options: dict, shapes: list
+):
+    module = getattr(attn_lib, name)(*arguments, **options).eval()
+    for shape in shapes:
+        found = cost(module, shape)
+        assert found.parameters.value == sum(p.numel() for p in module.parameters())
+        assert 2 * found.multiply_adds.value == counted_flops(module, shape), shape
+        assert found.activations.value == counted_activations(module, shape), shape
+
+
+def test_every_mechanism_has_a_formula():
+    classes = [getattr(attn_lib, name) for name in attn_lib.__all__]
+    mechanisms = {
+        part.__name__
+        for part in classes
+        if isinstance(part, type) and issubclass(part, AttentionModule)
+    }
+    assert mechanisms - {"AttentionModule"} == set(GRID)
+
+
+def test_a_count_at_other_sizes_is_that_of_another_input():
+    small, large = (cost(SelfAttention2d(64), (1, 64, side, side)) for side in (7, 28))
+    assert small.multiply_adds.at(h=28, w=28) == large.multiply_adds.value
+    halved = cost(SelfAttention2d(64, reduction=16), (1, 64, 7, 7))
+    assert small.parameters.at(r=16) == halved.parameters.value
+
+
+def test_the_formula_is_the_one_of_the_chapter():
+    found = cost(SelfAttention2d(64), (1, 64, 7, 7))
+    b, c, n, d = sympy.symbols("b c n d", positive=True, integer=True)
+    assert found.multiply_adds.formula.equals(b * n * c * (c + 2 * d) + b * n**2 * (c + d))
+    assert (
+        found.multiply_adds.latex()
+        == r"b c n \left(c + 2 d\right) + b n^{2} \left(c + d\right)"
+    )
+    assert (
+        found.multiply_adds.where_latex()
+        == r"n = h w,\; d = \left\lfloor{\frac{c}{r}}\right\rfloor"
+    )
+    assert found.parameters.value == 64 * 64 + 64 + 2 * (64 * 8 + 8) + 1
+
+
+def test_a_subclass_costs_what_its_parent_does():
+    class Mine(SelfAttention2d):
+        pass
+
+    assert cost(Mine(16), (1, 16, 3, 3)) == cost(SelfAttention2d(16), (1, 16, 3, 3))
+
+
+def test_what_cannot_be_counted_is_refused():
+    with pytest.raises(
+        ValueError, match=r"no formula for AttentionModule; there are Attention, "
+    ):
+        cost(AttentionModule(), (1, 2, 3, 4))
+    with pytest.raises(ValueError, match=r"wants a shape \(b, c, h, w\); got \(2, 16, 9\)"):
+        cost(SelfAttention2d(16), (2, 16, 9))
+    with pytest.raises(
+        ValueError, match=r"no size \['q'\] here; there are \['b', 'c', 'h', 'r', 'w'\]"
+    ):
+        cost(SelfAttention2d(16), (2, 16, 9, 9)).parameters.at(q=3)
