@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
 
@@ -245,9 +245,18 @@ def hinge_mean(
     of_i, (thresholds, order) = of_i + middle, (middle - of_j).sort(dim=1)
     g = g.gather(1, order.unsqueeze(2).expand_as(g))
     sums = torch.cat([g, thresholds.unsqueeze(2) * g], dim=2).cumsum(1)
-    passed = torch.searchsorted(thresholds.detach(), of_i.detach())  # how many each i exceeds
+    passed = count_below(of_i.detach(), thresholds.detach())
     sums = F.pad(sums, (0, 0, 1, 0)).gather(
         1, passed.unsqueeze(2).expand(-1, -1, sums.shape[2])
     )
     count, offset = sums.chunk(2, dim=2)
     return of_i.unsqueeze(2) * count - offset
+
+
+def count_below(
+    x: Float[Tensor, "b n"], thresholds: Float[Tensor, "b m"]
+) -> Int[Tensor, "b n"]:
+    """How many of a row's thresholds each x of that row exceeds (`searchsorted`, which ONNX lacks)."""
+    n = x.shape[1]
+    order = torch.cat([x, thresholds], dim=1).argsort(dim=1)
+    return (order >= n).cumsum(1).gather(1, order.argsort(dim=1)[:, :n])
