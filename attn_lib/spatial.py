@@ -193,8 +193,8 @@ class NonLocal(AttentionModule):
 
     def _halves(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
         """w·[θ, φ] is a sum of two numbers, one that i brings (b, n) and one that j brings (b, m)."""
-        of_i, of_j = self.compare.weight[0].chunk(2)
-        return theta @ of_i, phi @ of_j
+        w_theta, w_phi = self.compare.weight.chunk(2, dim=1)
+        return F.linear(theta, w_theta).squeeze(2), F.linear(phi, w_phi).squeeze(2)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """θ (b, n, d), φ (b, m, d) and g (b, m, inner)."""
