@@ -21,7 +21,7 @@ test: .venv/.ready browser _build/.book
 
 # Side-by-side measurements; not a test, for no machine is quiet enough.
 bench: .venv/.ready
-	$(BIN)/python benchmarks/self_attention.py
+	$(BIN)/python benchmarks/mechanisms.py
 
 # Run the notebooks anew and store the text that tests compare.
 outputs: .venv/.ready

@@ -64,10 +64,14 @@ def insert(model: nn.Module, name: str, after: str | Iterable[str], *, channels:
         The model.
 
     Raises:
-        ValueError: no mechanism or layer has that name, the layer holds such a mechanism already, or its
+        ValueError: no mechanism or layer has that name, no layer is named, the layer holds such a mechanism already, or its
             channels cannot be known. The model is then as it was.
     """
     names = [after] if isinstance(after, str) else list(after)
+    if not names:
+        raise ValueError(
+            "insert wants at least one layer to put the mechanism behind; got none"
+        )
     layers = {layer: _layer(model, layer, name) for layer in names}
     found = {} if example is None else _run(model, layers, example)
     mechanisms = {}
