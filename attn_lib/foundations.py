@@ -117,3 +117,10 @@ class AttentionPooling(AttentionModule):
         self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b h w"]
     ) -> Float[Tensor, "b c"]:
         return einsum(weights, x, "b h w, b c h w -> b c")
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c"]:
+        # Both products as matrices times vectors: they leave the gradients of x in x's own layout.
+        require_features(self, x, len(self.query))
+        positions = x.flatten(2)
+        scores = torch.bmm(self.query.expand(len(x), 1, -1), positions)
+        return torch.bmm(positions, scores.softmax(dim=-1).mT).squeeze(2)

@@ -45,7 +45,7 @@ class ChannelGate(AttentionModule):
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
         require_features(self, x, self.channels)
-        scores = self.mlp(x.mean((2, 3))) + self.mlp(x.amax((2, 3)))
+        scores = self.mlp(x.mean((2, 3))) + self.mlp(highest(x.flatten(2), 2))
         return rearrange(scores.sigmoid(), "b c -> b c 1 1")
 
 
@@ -80,7 +80,7 @@ class SpatialGate(AttentionModule):
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
         require_features(self, x)
-        pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1)
+        pooled = torch.stack([highest(x, 1), x.mean(1)], dim=1)
         return self.norm(self.conv(pooled)).sigmoid()
 
 
@@ -121,3 +121,8 @@ class CBAM(AttentionModule):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return self.spatial(self.channel(x))
+
+
+def highest(x: Tensor, dim: int) -> Tensor:
+    """The maximum along an axis: `amax` is fast without gradients, `max`, which knows where it was, with them."""
+    return x.max(dim).values if x.requires_grad and torch.is_grad_enabled() else x.amax(dim)

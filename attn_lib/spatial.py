@@ -220,15 +220,20 @@ def project(x: Tensor, query: nn.Module, key: nn.Module, value: nn.Module, pool:
     return tokens(of_i), tokens(of_keys), tokens(of_values)
 
 
+def average(weights: Tensor, values: Tensor) -> Tensor:
+    """weights @ values, with features outermost in memory, as convolutions keep them."""
+    return torch.bmm(values.mT, weights.mT).mT
+
+
 def product_mean(
     theta: Float[Tensor, "b n d"], phi: Float[Tensor, "b m d"], g: Float[Tensor, "b m e"]
 ) -> Float[Tensor, "b n e"]:
     """(1/m) Σ_j (θ_i·φ_j) g_j = θ_i (1/m) Σ_j φ_j g_jᵀ: linear in n, and cheaper where m is above d."""
     m, d = phi.shape[1:]
     if not torch.compiler.is_compiling() and m <= d:
-        return torch.bmm(torch.bmm(theta, phi.mT) / m, g)
+        return average(torch.bmm(theta, phi.mT) / m, g)
     root = m**-0.5  # half before the sum, half after: it stays in float16's range
-    return torch.bmm(theta, root * torch.bmm(root * phi.mT, g))
+    return average(theta, root * torch.bmm(root * phi.mT, g))
 
 
 def hinge_mean(
@@ -238,7 +243,7 @@ def hinge_mean(
     sums know Σ g_j and Σ b_j g_j over them. Below the size at which `attend` builds weights, so does this."""
     m = g.shape[1]
     if not torch.compiler.is_compiling() and m <= 4 * g.shape[2]:
-        return torch.bmm((of_i.unsqueeze(2) + of_j.unsqueeze(1)).relu() / m, g)
+        return average((of_i.unsqueeze(2) + of_j.unsqueeze(1)).relu() / m, g)
     wide = torch.promote_types(g.dtype, torch.float32)
     of_i, of_j, g = of_i.to(wide), of_j.to(wide), g.to(wide) / m
     middle = of_j.mean(1, keepdim=True).detach()  # sums around 0 lose the fewest digits
