@@ -86,8 +86,11 @@ class EfficientChannelAttention(AttentionModule):
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
         require_features(self, x, self.channels)
-        average = rearrange(x.mean((2, 3)), "b c -> b 1 c")
-        return rearrange(self.conv(average).sigmoid(), "b 1 c -> b c 1 1")
+        average = rearrange(x.mean((2, 3)), "b c -> b c 1")
+        scores = self.conv(
+            average.mT
+        ).mT  # (b, 1, c) as a view convolves 5 times faster than as a copy
+        return rearrange(scores.sigmoid(), "b c 1 -> b c 1 1")
 
 
 class SelectiveKernel(AttentionModule):

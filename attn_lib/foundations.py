@@ -122,5 +122,5 @@ class AttentionPooling(AttentionModule):
         # Both products as matrices times vectors: they leave the gradients of x in x's own layout.
         require_features(self, x, len(self.query))
         positions = x.flatten(2)
-        scores = torch.bmm(self.query.expand(len(x), 1, -1), positions)
+        scores = torch.bmm(self.query.expand(x.shape[0], 1, -1), positions)
         return torch.bmm(positions, scores.softmax(dim=-1).mT).squeeze(2)

@@ -1,5 +1,7 @@
 """Each mechanism computes the equation of its paper."""
 
+from pkgutil import resolve_name
+
 import pytest
 import torch
 from cases import Case, every_case, every_size, those
@@ -8,8 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from attn_lib import AttentionModule, SelfAttention2d
-from attn_lib.module import _fused
+from attn_lib import AttentionModule, NonLocal, SelfAttention2d
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
 sides = st.integers(1, 11)
@@ -27,16 +28,32 @@ def test_forward_reweights_by_attention(case: Case, size: str, dtype: torch.dtyp
     assert_close(module(x), equation(module, x), atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
 
 
-@those(lambda case: isinstance(case.make(), SelfAttention2d))
-def test_the_two_sizes_of_a_case_take_both_ways_through_attend(case: Case, monkeypatch):
-    calls = []
-    monkeypatch.setattr(
-        "attn_lib.module._fused", lambda *parts: calls.append(1) or _fused(*parts)
-    )
-    case.build()(case.input("small"))
-    assert not calls
-    case.build()(case.input("large"))
-    assert calls
+FAST = {
+    "gaussian": "module._fused",
+    "dot_product": "spatial.average",
+    "concatenation": "spatial.count_below",
+}
+
+
+def fast_way(module: AttentionModule) -> str:
+    """The function that only one of the two ways through `forward` calls."""
+    mode = getattr(module, "mode", "gaussian").removeprefix("embedded_")
+    return f"attn_lib.{FAST[mode]}"
+
+
+@those(lambda case: isinstance(case.make(), SelfAttention2d | NonLocal))
+def test_the_two_sizes_of_a_case_take_both_ways_through_forward(case: Case, monkeypatch):
+    calls, way = [], fast_way(case.make())
+    function = resolve_name(way)
+    monkeypatch.setattr(way, lambda *parts: calls.append(parts[0].shape) or function(*parts))
+    for size in ("small", "large"):
+        case.build()(case.input(size))
+        calls.append(size)
+    if way.endswith("average"):  # of n×m weights, or of n×d queries
+        n, d = case.large[2] * case.large[3], case.build().inner
+        assert calls == [(2, 5, 5), "small", (2, n, d), "large"]
+    else:
+        assert calls[0] == "small" and calls[1] != "large"
 
 
 @every_case
