@@ -67,8 +67,9 @@ class EfficientChannelAttention(AttentionModule):
         ValueError: channels is below 1, kernel_size is not odd and positive, or x is not (b, c, h, w) floats.
 
     Source: Wang, Wu, Zhu, Li, Zuo, Hu, "ECA-Net: Efficient Channel Attention for Deep Convolutional Neural
-    Networks", CVPR 2020, section 3.2, eq. 7-12. The code in the paper's figure 3 leaves out σ; the released
-    models take k = 3 in every stage but the last two, where they take 5, or 3 everywhere.
+    Networks", CVPR 2020, section 3.2; eq. 12 gives k. For ResNet-50 it gives k = 5, 5, 5, 7 (86 weights), the
+    text counts 80, which is k = 3, 5, 5, 7, and the released code takes 3 everywhere unless told. The code in
+    the paper's figure 3 leaves out σ.
     """
 
     def __init__(self, channels: int, kernel_size: int | None = None):

@@ -1,7 +1,7 @@
 """Any drop-in mechanism by its name, alone or behind the layers of any network."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 import torch
@@ -12,7 +12,7 @@ from .mixed import CBAM, ChannelGate, SpatialGate
 from .module import AttentionModule
 from .spatial import NonLocal, SelfAttention2d
 
-_MECHANISMS = {
+_MECHANISMS: dict[str, Callable[..., AttentionModule]] = {
     "cbam": CBAM,
     "channel_gate": ChannelGate,
     "efficient_channel": EfficientChannelAttention,

@@ -136,5 +136,5 @@ def attend(
 
 def _fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     # One head. The kernels want each token's features side by side in memory.
-    heads = (part.contiguous().unsqueeze(1) for part in (query, key, value))
-    return F.scaled_dot_product_attention(*heads, scale=1.0).squeeze(1)
+    query, key, value = (part.contiguous().unsqueeze(1) for part in (query, key, value))
+    return F.scaled_dot_product_attention(query, key, value, scale=1.0).squeeze(1)

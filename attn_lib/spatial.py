@@ -86,7 +86,7 @@ class SelfAttention2d(AttentionModule):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         require_features(self, x, self.channels)
-        query, key, value = project(x, self.query, self.key, self.value, self.pool)
+        query, key, value = project(x, (self.query, self.key, self.value), self.pool)
         attended = attend(query, key, value)
         attended = rearrange(attended, "b (h w) d -> b d h w", h=x.shape[2])
         return torch.addcmul(x, self.gamma.to(x.dtype), self.out(attended).to(x.dtype))
@@ -200,7 +200,7 @@ class NonLocal(AttentionModule):
         """θ (b, n, d), φ (b, m, d) and g (b, m, inner)."""
         if self.mode == "gaussian" or self.pool_first:
             return tokens(self.theta(x)), self._others(self.phi, x), self._others(self.g, x)
-        return project(x, self.theta, self.phi, self.g, self.pool)
+        return project(x, (self.theta, self.phi, self.g), self.pool)
 
 
 def tokens(x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b n d"]:
@@ -208,10 +208,9 @@ def tokens(x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b n d"]:
     return x.flatten(2).mT
 
 
-def project(x: Tensor, query: nn.Module, key: nn.Module, value: nn.Module, pool: nn.Module
-            ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Tokens of three 1×1 convolutions by one; keys and values pooled."""
-    parts = (query, key, value)
+def project(x: Tensor, parts: tuple, pool: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens of three 1×1 convolutions, of queries, keys and values, by one; keys and values pooled."""
+    query, key, value = parts
     convolve = (F.conv1d, F.conv2d, F.conv3d)[x.ndim - 3]
     bias = None if query.bias is None else torch.cat([part.bias for part in parts])
     joint = convolve(x, torch.cat([part.weight for part in parts]), bias)
@@ -239,8 +238,11 @@ def product_mean(
 def hinge_mean(
     of_i: Float[Tensor, "b n"], of_j: Float[Tensor, "b m"], g: Float[Tensor, "b m e"]
 ) -> Float[Tensor, "b n e"]:
-    """(1/m) Σ_j ReLU(a_i + b_j) g_j in m log m: sort b; those with b_j > -a_i are the first k, and two prefix
-    sums know Σ g_j and Σ b_j g_j over them. Below the size at which `attend` builds weights, so does this."""
+    """(1/m) Σ_j ReLU(a_i + b_j) g_j in m log m, with a and b brought by i and by j.
+
+    In the order of falling b, those with b_j > -a_i come first, and two prefix sums know Σ g_j and Σ b_j g_j over
+    them. Where m is below the size at which `attend` builds weights, so does this.
+    """
     m = g.shape[1]
     if not torch.compiler.is_compiling() and m <= 4 * g.shape[2]:
         return average((of_i.unsqueeze(2) + of_j.unsqueeze(1)).relu() / m, g)
