@@ -64,8 +64,8 @@ def insert(model: nn.Module, name: str, after: str | Iterable[str], *, channels:
         The model.
 
     Raises:
-        ValueError: no mechanism or layer has that name, no layer is named, the layer holds such a mechanism already, or its
-            channels cannot be known. The model is then as it was.
+        ValueError: no mechanism or layer has that name, no layer is named, the layer holds such a mechanism
+            already, or its channels cannot be known. The model is then as it was.
     """
     names = [after] if isinstance(after, str) else list(after)
     if not names:
@@ -135,9 +135,13 @@ def _alone(layer: nn.Module) -> int | None:
     The order in which a block lists its layers says nothing of the order in which they run. A run that
     succeeds does: convolutions and normalisations refuse features of any other width than theirs.
     """
-    twin = copy.deepcopy(layer).to("meta").eval()
+    twin = copy.deepcopy(layer).to("meta", torch.float32).eval()
     for part in twin.modules():
-        width = getattr(part, "in_channels", None) or getattr(part, "num_features", None)
+        sizes = (
+            getattr(part, size, None)
+            for size in ("in_channels", "num_features", "num_channels")
+        )
+        width = next(filter(None, sizes), None)
         try:
             if width and (c := _channels(twin(torch.empty(1, width, 224, 224, device="meta")))):
                 return c

@@ -116,6 +116,14 @@ def test_channels_are_those_that_the_layer_gives(kind: str):
     assert model.layer2[0].conv1.squeeze_excitation.channels == 128
 
 
+@pytest.mark.parametrize(
+    "layer", [nn.BatchNorm2d(24), nn.GroupNorm(2, 24), nn.ConvTranspose2d(8, 24, 2)], ids=str
+)
+def test_a_layer_alone_tells_its_channels(layer: nn.Module):
+    model = insert(nn.Sequential(layer), "channel_gate", "0")
+    assert model[0].channel_gate.channels == 24
+
+
 class Misleading(nn.Module):
     """Lists its parts in an order that is not that of their runs."""
 
