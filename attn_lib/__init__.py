@@ -1,30 +1,41 @@
 """Attention mechanisms for images, each with the map that it computes."""
 
+from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
 from .contrastive import averaged_contrast, info_nce
 from .costs import Cost, cost
-from .foundations import NonLocalMeans
-from .mechanisms import available, create
+from .foundations import AttentionPooling, NonLocalMeans
+from .mechanisms import available, create, insert
+from .mixed import CBAM, ChannelGate, SpatialGate
 from .module import AttentionModule
 from .recording import record
-from .spatial import SelfAttention2d
+from .spatial import NonLocal, SelfAttention2d
 from .tracing import trace_shapes
 from .vit import Attention, FeatureViT, FeedForward, SimpleViT, Transformer
 
 __all__ = [
+    "CBAM",
     "Attention",
     "AttentionModule",
+    "AttentionPooling",
+    "ChannelGate",
     "Cost",
+    "EfficientChannelAttention",
     "FeatureViT",
     "FeedForward",
+    "NonLocal",
     "NonLocalMeans",
+    "SelectiveKernel",
     "SelfAttention2d",
     "SimpleViT",
+    "SpatialGate",
+    "SqueezeExcitation",
     "Transformer",
     "available",
     "averaged_contrast",
     "cost",
     "create",
     "info_nce",
+    "insert",
     "record",
     "trace_shapes",
 ]

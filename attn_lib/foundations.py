@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from .module import AttentionModule, attend, require_features
 
@@ -79,3 +79,48 @@ class NonLocalMeans(AttentionModule):
             x.shape[1]
         )  # of a pixel in the mean over a patch
         return patches * share.to(x.dtype).sqrt() / self.strength
+
+
+class AttentionPooling(AttentionModule):
+    r"""The whole image in one vector: an average of all positions, weighed by how well each matches one query.
+
+    $$ A_i = \mathrm{softmax}_i(q^\top x_i), \qquad y = \sum_i A_i\, x_i $$
+
+    The query q is all that is learned. It starts at 0: the module begins as the plain average over positions,
+    in whose place it stands.
+
+    Args:
+        channels: c, the channels of the input and the length of the output.
+
+    Shapes: (b, c, h, w) → (b, c); the weights are (b, h, w), and sum to 1 over the positions.
+
+    Raises:
+        ValueError: channels is below 1, or x is not (b, c, h, w) floats.
+
+    Source: the attention of Yang, Yang, Dyer, He, Smola, Hovy, "Hierarchical Attention Networks for Document
+    Classification", NAACL 2016, section 2.2, eq. 6-7, one learned query for all inputs, over positions in place
+    of words; the paper passes them through a tanh layer first.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        if channels < 1:
+            raise ValueError(f"AttentionPooling wants channels >= 1; got {channels=}")
+        self.query = nn.Parameter(torch.zeros(channels))
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
+        require_features(self, x, len(self.query))
+        scores = einsum(self.query, x, "c, b c h w -> b h w")
+        return scores.flatten(1).softmax(dim=-1).view_as(scores)
+
+    def reweight(
+        self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b h w"]
+    ) -> Float[Tensor, "b c"]:
+        return einsum(weights, x, "b h w, b c h w -> b c")
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c"]:
+        # Both products as matrices times vectors: they leave the gradients of x in x's own layout.
+        require_features(self, x, len(self.query))
+        positions = x.flatten(2)
+        scores = torch.bmm(self.query.expand(x.shape[0], 1, -1), positions)
+        return torch.bmm(positions, scores.softmax(dim=-1).mT).squeeze(2)

@@ -30,23 +30,29 @@ class AttentionModule(nn.Module):
         return self.reweight(x, self.attention(x))
 
 
-def require_features(module: nn.Module, x: Tensor, channels: int | None = None) -> None:
+AXES = {1: "t", 2: "h, w", 3: "t, h, w"}
+
+
+def require_features(
+    module: nn.Module, x: Tensor, channels: int | None = None, ndim: int = 2
+) -> None:
     """Refuse what is not a feature map (b, channels, h, w) of floating-point numbers.
 
     Args:
         module: who asks.
         x: what came.
         channels: how many it must have; None takes any number.
+        ndim: how many axes follow the channels: 1 for a sequence, 2 for an image, 3 for a video.
 
     Raises:
         ValueError: with the shape and dtype that came and those that `module` wants.
     """
     wanted = channels is None or (x.ndim > 1 and x.shape[1] == channels)
-    if x.ndim != 4 or not wanted or 0 in x.shape[2:] or not x.is_floating_point():
+    if x.ndim != 2 + ndim or not wanted or 0 in x.shape[2:] or not x.is_floating_point():
         size = "c" if channels is None else f"c={channels}"
         raise ValueError(
-            f"{type(module).__name__} wants floating-point features of shape (b, {size}, h, w) with "
-            f"h, w >= 1; got {x.dtype} of shape {tuple(x.shape)}"
+            f"{type(module).__name__} wants floating-point features of shape (b, {size}, {AXES[ndim]}) with "
+            f"{AXES[ndim]} >= 1; got {x.dtype} of shape {tuple(x.shape)}"
         )
 
 
@@ -77,9 +83,8 @@ def attend(
     """
     if not torch.compiler.is_compiling() and key.shape[1] <= 4 * value.shape[2]:
         weights = torch.bmm(query, key.mT).softmax(dim=-1)
-        return torch.bmm(
-            value.mT, weights.mT
-        ).mT  # features outermost in memory, as convolutions keep them
+        # Features outermost in memory, as convolutions keep them.
+        return torch.bmm(value.mT, weights.mT).mT
     if query.device.type == "cpu" and query.shape[2] != value.shape[2]:
         # PyTorch's CPU kernel is fused only when queries, keys and values have one width.
         width = max(query.shape[2], value.shape[2])

@@ -3,11 +3,13 @@
 import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
 
-from .module import AttentionModule, attend, require_features
+from .module import AXES, AttentionModule, attend, require_features
+
+MODES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
 
 
 class SelfAttention2d(AttentionModule):
@@ -84,20 +86,184 @@ class SelfAttention2d(AttentionModule):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         require_features(self, x, self.channels)
-        query, key, value = self._project(x)
+        query, key, value = project(x, (self.query, self.key, self.value), self.pool)
         attended = attend(query, key, value)
         attended = rearrange(attended, "b (h w) d -> b d h w", h=x.shape[2])
         return torch.addcmul(x, self.gamma.to(x.dtype), self.out(attended).to(x.dtype))
 
+
+class NonLocal(AttentionModule):
+    r"""Each position gathers features from all others, by one of four ways to compare two positions.
+
+    $$ y_i = \sum_j A_{ij}\, g(x_j), \qquad z_i = x_i + \mathrm{BN}(W_z\, y_i) $$
+
+    with $g(x) = W_g x$, $\theta(x) = W_\theta x$, $\phi(x) = W_\phi x$, each a 1×1 convolution to c // r
+    channels, and, for m positions j,
+
+    $$ A_{ij} = \begin{cases}
+       \mathrm{softmax}_j(x_i^\top x_j) & \text{gaussian} \\
+       \mathrm{softmax}_j\big(\theta(x_i)^\top \phi(x_j)\big) & \text{embedded\_gaussian} \\
+       \tfrac1m\, \theta(x_i)^\top \phi(x_j) & \text{dot\_product} \\
+       \tfrac1m\, \mathrm{ReLU}\big(w_\theta^\top \theta(x_i) + w_\phi^\top \phi(x_j)\big) & \text{concatenation}
+       \end{cases} $$
+
+    The batch normalisation's γ starts at 0: the module begins as the identity.
+
+    Args:
+        channels: c, the channels of the input and the output.
+        mode: how two positions are compared, as above.
+        ndim: 1 for sequences (b, c, t), 2 for images (b, c, h, w), 3 for videos (b, c, t, h, w).
+        subsample: halve height and width (or t, of a sequence) of φ and g by max pooling.
+        reduction: r; the embeddings have max(c // r, 1) channels.
+        scaled: divide a Gaussian's scores by the square root of their width.
+        pool_first: subsample the input of φ and g, not what they give.
+
+    Shapes: (b, c, *size) → (b, c, *size); the weights are (b, n, m), n queries by m keys. Each row sums to 1
+    in the two Gaussian modes; in the others the weights are scores, and a dot product may be negative.
+
+    Raises:
+        ValueError: mode or ndim is none of the above, channels or reduction is below 1, or x is not
+            (b, c, *size) floats.
+
+    Source: Wang, Girshick, Gupta, He, "Non-local Neural Networks", CVPR 2018, section 3, eq. 1-6. The authors'
+    released code differs: embedded Gaussians are `scaled`, it is `pool_first`, the convolutions start with
+    σ = 0.01, and pooling drops the last row or column of an odd grid, which `subsample` keeps.
+    """
+
+    def __init__(self, channels: int, mode: str = "embedded_gaussian", ndim: int = 2, subsample: bool = False,
+                 *, reduction: int = 2, scaled: bool = False, pool_first: bool = False):  # fmt: skip
+        super().__init__()
+        if mode not in MODES or ndim not in AXES or min(channels, reduction) < 1:
+            raise ValueError(
+                f"NonLocal({channels=}, {mode=}, {ndim=}, {reduction=}): mode is one of {', '.join(MODES)}, "
+                "ndim 1, 2 or 3, channels and reduction at least 1"
+            )
+        convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[ndim - 1]
+        pool = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[ndim - 1]
+        norm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[ndim - 1]
+        self.channels, self.mode, self.ndim = channels, mode, ndim
+        self.pool_first, embedded = pool_first, mode != "gaussian"
+        self.inner = max(channels // reduction, 1)
+        self.scale = (self.inner if embedded else channels) ** -0.5 if scaled else 1.0
+        self.theta = convolution(channels, self.inner, 1) if embedded else nn.Identity()
+        self.phi = convolution(channels, self.inner, 1) if embedded else nn.Identity()
+        self.g = convolution(channels, self.inner, 1)
+        if mode == "concatenation":
+            self.compare = nn.Linear(2 * self.inner, 1, bias=False)
+        halved = (1, 2, 2) if ndim == 3 else 2
+        self.pool = pool(halved, ceil_mode=True) if subsample else nn.Identity()
+        self.out = convolution(self.inner, channels, 1, bias=False)
+        self.norm = norm(channels)
+        nn.init.zeros_(self.norm.weight)
+
+    def attention(self, x: Float[Tensor, "b c *size"]) -> Float[Tensor, "b n m"]:
+        require_features(self, x, self.channels, self.ndim)
+        theta, phi = tokens(self.theta(x)), self._others(self.phi, x)
+        if self.mode == "concatenation":
+            of_i, of_j = self._halves(theta, phi)
+            scores = rearrange(of_i, "b n -> b n 1") + rearrange(of_j, "b m -> b 1 m")
+            return scores.relu() / phi.shape[1]
+        scores = einsum(theta, phi, "b n d, b m d -> b n m")
+        if self.mode == "dot_product":
+            return scores / phi.shape[1]
+        return (self.scale * scores).softmax(dim=-1)
+
+    def reweight(
+        self,
+        x: Float[Tensor, "b c *size"],
+        weights: Float[Tensor, "b n m"],
+    ) -> Float[Tensor, "b c *size"]:
+        gathered = einsum(weights, self._others(self.g, x), "b n m, b m d -> b n d")
+        return x + self.norm(self.out(gathered.mT.unflatten(2, x.shape[2:])))
+
+    def forward(self, x: Float[Tensor, "b c *size"]) -> Float[Tensor, "b c *size"]:
+        require_features(self, x, self.channels, self.ndim)
+        theta, phi, g = self._project(x)
+        if self.mode == "concatenation":
+            of_i, of_j = self._halves(theta, phi)
+            gathered = hinge_mean(of_i, of_j, g)
+        elif self.mode == "dot_product":
+            gathered = product_mean(theta, phi, g)
+        else:
+            gathered = attend(self.scale * theta if self.scale != 1 else theta, phi, g)
+        return x + self.norm(self.out(gathered.mT.unflatten(2, x.shape[2:])))
+
+    def _others(self, part: nn.Module, x: Tensor) -> Float[Tensor, "b m d"]:
+        return tokens(part(self.pool(x)) if self.pool_first else self.pool(part(x)))
+
+    def _halves(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
+        """w·[θ, φ] is a sum of two numbers, one that i brings (b, n) and one that j brings (b, m)."""
+        w_theta, w_phi = self.compare.weight.chunk(2, dim=1)
+        return F.linear(theta, w_theta).squeeze(2), F.linear(phi, w_phi).squeeze(2)
+
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (b, n, d), keys (b, m, d) and values (b, m, width), by one convolution instead of three."""
-        parts = (self.query, self.key, self.value)
-        bias = None if self.query.bias is None else torch.cat([part.bias for part in parts])
-        joint = F.conv2d(x, torch.cat([part.weight for part in parts]), bias)
-        query, key_value = joint.split(
-            [self.query.out_channels, self.key.out_channels + self.value.out_channels], 1
-        )
-        key, value = self.pool(key_value).split(
-            [self.key.out_channels, self.value.out_channels], 1
-        )
-        return tuple(rearrange(part, "b d h w -> b (h w) d") for part in (query, key, value))
+        """θ (b, n, d), φ (b, m, d) and g (b, m, inner)."""
+        if self.mode == "gaussian" or self.pool_first:
+            return tokens(self.theta(x)), self._others(self.phi, x), self._others(self.g, x)
+        return project(x, (self.theta, self.phi, self.g), self.pool)
+
+
+def tokens(x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b n d"]:
+    """Positions in a row, their features last."""
+    return x.flatten(2).mT
+
+
+def project(x: Tensor, parts: tuple, pool: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens of three 1×1 convolutions, of queries, keys and values, by one; keys and values pooled."""
+    query, key, value = parts
+    convolve = (F.conv1d, F.conv2d, F.conv3d)[x.ndim - 3]
+    bias = None if query.bias is None else torch.cat([part.bias for part in parts])
+    joint = convolve(x, torch.cat([part.weight for part in parts]), bias)
+    of_i, of_j = joint.split([query.out_channels, key.out_channels + value.out_channels], 1)
+    of_keys, of_values = pool(of_j).split([key.out_channels, value.out_channels], 1)
+    return tokens(of_i), tokens(of_keys), tokens(of_values)
+
+
+def average(weights: Tensor, values: Tensor) -> Tensor:
+    """weights @ values, with features outermost in memory, as convolutions keep them."""
+    return torch.bmm(values.mT, weights.mT).mT
+
+
+def product_mean(
+    theta: Float[Tensor, "b n d"], phi: Float[Tensor, "b m d"], g: Float[Tensor, "b m e"]
+) -> Float[Tensor, "b n e"]:
+    """(1/m) Σ_j (θ_i·φ_j) g_j = θ_i (1/m) Σ_j φ_j g_jᵀ: linear in n, and cheaper where m is above d."""
+    m, d = phi.shape[1:]
+    if not torch.compiler.is_compiling() and m <= d:
+        return average(torch.bmm(theta, phi.mT) / m, g)
+    root = m**-0.5  # half before the sum, half after: it stays in float16's range
+    return average(theta, root * torch.bmm(root * phi.mT, g))
+
+
+def hinge_mean(
+    of_i: Float[Tensor, "b n"], of_j: Float[Tensor, "b m"], g: Float[Tensor, "b m e"]
+) -> Float[Tensor, "b n e"]:
+    """(1/m) Σ_j ReLU(a_i + b_j) g_j in m log m, with a and b brought by i and by j.
+
+    In the order of falling b, those with b_j > -a_i come first, and two prefix sums know Σ g_j and Σ b_j g_j over
+    them. Where m is below the size at which `attend` builds weights, so does this.
+    """
+    m = g.shape[1]
+    if not torch.compiler.is_compiling() and m <= 4 * g.shape[2]:
+        return average((of_i.unsqueeze(2) + of_j.unsqueeze(1)).relu() / m, g)
+    wide = torch.promote_types(g.dtype, torch.float32)
+    of_i, of_j, g = of_i.to(wide), of_j.to(wide), g.to(wide) / m
+    middle = of_j.mean(1, keepdim=True).detach()  # sums around 0 lose the fewest digits
+    of_i, (thresholds, order) = of_i + middle, (middle - of_j).sort(dim=1)
+    g = g.gather(1, order.unsqueeze(2).expand_as(g))
+    sums = torch.cat([g, thresholds.unsqueeze(2) * g], dim=2).cumsum(1)
+    passed = count_below(of_i.detach(), thresholds.detach())
+    sums = F.pad(sums, (0, 0, 1, 0)).gather(
+        1, passed.unsqueeze(2).expand(-1, -1, sums.shape[2])
+    )
+    count, offset = sums.chunk(2, dim=2)
+    return of_i.unsqueeze(2) * count - offset
+
+
+def count_below(
+    x: Float[Tensor, "b n"], thresholds: Float[Tensor, "b m"]
+) -> Int[Tensor, "b n"]:
+    """How many of a row's thresholds each x of that row exceeds (`searchsorted`, which ONNX lacks)."""
+    n = x.shape[1]
+    order = torch.cat([x, thresholds], dim=1).argsort(dim=1)
+    return (order >= n).cumsum(1).gather(1, order.argsort(dim=1)[:, :n])

@@ -5,7 +5,20 @@ import re
 import pytest
 import torch
 
-from attn_lib import NonLocalMeans, SelfAttention2d, create
+from attn_lib import (
+    CBAM,
+    AttentionPooling,
+    ChannelGate,
+    EfficientChannelAttention,
+    NonLocal,
+    NonLocalMeans,
+    SelectiveKernel,
+    SelfAttention2d,
+    SpatialGate,
+    SqueezeExcitation,
+    available,
+    create,
+)
 from attn_lib.data import cluttered_digits, photograph
 from attn_lib.networks import HostCNN
 from attn_lib.training import coverage, fit
@@ -19,8 +32,19 @@ ARGUMENTS = {
     "a reduction of 0": (lambda: SelfAttention2d(16, reduction=0), "reduction=0"),
     "an even patch": (lambda: NonLocalMeans(patch=4), "patch=4"),
     "a strength of 0": (lambda: NonLocalMeans(strength=0.0), "strength=0.0"),
-    "an unknown mechanism": (lambda: create("attention", 16), "no mechanism 'attention'; there are self_attention"),
-    "an unknown slot": (lambda: HostCNN("attention"), "no mechanism 'attention'; there are self_attention"),
+    "an unknown mode": (lambda: NonLocal(16, "softmax"), "mode='softmax'"),
+    "four axes": (lambda: NonLocal(16, ndim=4), "ndim=4"),
+    "no channels for non-local": (lambda: NonLocal(0), "channels=0"),
+    "no channels to squeeze": (lambda: SqueezeExcitation(0), "channels=0, reduction=16"),
+    "a reduction of 0 in a squeeze": (lambda: SqueezeExcitation(16, 0), "channels=16, reduction=0"),
+    "an even channel kernel": (lambda: EfficientChannelAttention(16, 4), "kernel_size=4"),
+    "no branches": (lambda: SelectiveKernel(16, branches=0), "branches=0"),
+    "a reduction of 0 in a gate": (lambda: ChannelGate(16, 0), "channels=16, reduction=0"),
+    "an even spatial kernel": (lambda: SpatialGate(6), "kernel_size=6"),
+    "an even kernel in CBAM": (lambda: CBAM(16, kernel_size=6), "kernel_size=6"),
+    "no channels to pool": (lambda: AttentionPooling(0), "channels=0"),
+    "an unknown mechanism": (lambda: create("attention", 16), "no mechanism 'attention'; there are cbam, channel_gate"),
+    "an unknown slot": (lambda: HostCNN("attention"), "no mechanism 'attention'; there are cbam, channel_gate"),
     "an unknown photograph": (lambda: photograph("dog"), "no photograph 'dog'; there are astronaut"),
     "a photograph of no pixels": (lambda: photograph("cat", 0), "at least 1 pixel; got 0"),
     "an unknown split": (lambda: cluttered_digits("valid"), "no split 'valid'; there are train, validation, test"),
@@ -52,11 +76,22 @@ def test_bad_arguments_are_refused(call, says: str):
 
 
 @pytest.mark.parametrize("x, says", FEATURES.values(), ids=FEATURES)
+@pytest.mark.parametrize("name", [*available(), "pooling"])
 @pytest.mark.parametrize("method", ["forward", "attention"])
-def test_bad_features_are_refused(method: str, x: torch.Tensor, says: str):
-    wanted = "SelfAttention2d wants floating-point features of shape (b, c=16, h, w)"
-    with pytest.raises(ValueError, match=f"{re.escape(wanted)}.*{re.escape(says)}"):
-        getattr(SelfAttention2d(16), method)(x)
+def test_bad_features_are_refused(method: str, name: str, x: torch.Tensor, says: str):
+    module = AttentionPooling(16) if name == "pooling" else create(name, 16)
+    if name == "spatial_gate" and x.shape[1] == 8:
+        return  # it takes any number of channels
+    wanted = r"wants floating-point features of shape \(b, c(=16)?, h, w\)"
+    with pytest.raises(ValueError, match=f"{wanted}.*{re.escape(says)}"):
+        getattr(module, method)(x)
+
+
+@pytest.mark.parametrize("ndim, wanted", {1: "(b, c=16, t)", 3: "(b, c=16, t, h, w)"}.items())
+@pytest.mark.parametrize("method", ["forward", "attention"])
+def test_sequences_and_videos_are_told_from_images(method: str, ndim: int, wanted: str):
+    with pytest.raises(ValueError, match=re.escape(wanted)):
+        getattr(NonLocal(16, ndim=ndim), method)(torch.zeros(2, 16, 4, 4))
 
 
 def test_a_patch_larger_than_the_image_is_refused():

@@ -1,5 +1,7 @@
 """Each mechanism computes the equation of its paper."""
 
+from pkgutil import resolve_name
+
 import pytest
 import torch
 from cases import Case, every_case, every_size, those
@@ -8,8 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from attn_lib import AttentionModule, SelfAttention2d
-from attn_lib.module import _fused
+from attn_lib import AttentionModule, NonLocal, SelfAttention2d
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
 sides = st.integers(1, 11)
@@ -27,16 +28,32 @@ def test_forward_reweights_by_attention(case: Case, size: str, dtype: torch.dtyp
     assert_close(module(x), equation(module, x), atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
 
 
-@those(lambda case: isinstance(case.make(), SelfAttention2d))
-def test_the_two_sizes_of_a_case_take_both_ways_through_attend(case: Case, monkeypatch):
-    calls = []
-    monkeypatch.setattr(
-        "attn_lib.module._fused", lambda *parts: calls.append(1) or _fused(*parts)
-    )
-    case.build()(case.input("small"))
-    assert not calls
-    case.build()(case.input("large"))
-    assert calls
+FAST = {
+    "gaussian": "module._fused",
+    "dot_product": "spatial.average",
+    "concatenation": "spatial.count_below",
+}
+
+
+def fast_way(module: AttentionModule) -> str:
+    """The function that only one of the two ways through `forward` calls."""
+    mode = getattr(module, "mode", "gaussian").removeprefix("embedded_")
+    return f"attn_lib.{FAST[mode]}"
+
+
+@those(lambda case: isinstance(case.make(), SelfAttention2d | NonLocal))
+def test_the_two_sizes_of_a_case_take_both_ways_through_forward(case: Case, monkeypatch):
+    calls, way = [], fast_way(case.make())
+    function = resolve_name(way)
+    monkeypatch.setattr(way, lambda *parts: calls.append(parts[0].shape) or function(*parts))
+    for size in ("small", "large"):
+        case.build()(case.input(size))
+        calls.append(size)
+    if way.endswith("average"):  # of n×m weights, or of n×d queries
+        n, d = case.large[2] * case.large[3], case.build().inner
+        assert calls == [(2, 5, 5), "small", (2, n, d), "large"]
+    else:
+        assert calls[0] == "small" and calls[1] != "large"
 
 
 @every_case
@@ -44,7 +61,7 @@ def test_the_two_sizes_of_a_case_take_both_ways_through_attend(case: Case, monke
 def test_gradients_of_forward_are_those_of_the_equation(case: Case, size: str):
     module, x = case.awake(torch.float64), case.input(size, torch.float64).requires_grad_()
     wanted = [x, *(p for name, p in module.named_parameters() if name not in case.dead)]
-    toward = torch.randn_like(x)
+    toward = torch.randn(case.output_shape(x.shape), dtype=x.dtype)
     fast = torch.autograd.grad((module(x) * toward).sum(), wanted)
     slow = torch.autograd.grad((equation(module, x) * toward).sum(), wanted)
     assert_close(fast, slow, atol=1e-10, rtol=1e-10)
@@ -55,15 +72,36 @@ def is_relation(weights: Tensor) -> None:
     assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
 
 
+def are_scores(weights: Tensor) -> None:
+    assert weights.isfinite().all() and weights.ndim == 3
+
+
 def is_gate(weights: Tensor) -> None:
     assert ((weights > 0) & (weights < 1)).all()
 
 
+def is_branch_share(weights: Tensor) -> None:
+    assert weights.ndim == 3
+    is_relation(weights.mT)
+
+
+def is_readout(weights: Tensor) -> None:
+    is_relation(weights.flatten(1))
+
+
+PROMISES = {
+    "relation": is_relation,
+    "scores": are_scores,
+    "gate": is_gate,
+    "branch share": is_branch_share,
+    "readout": is_readout,
+}
+
+
 @every_case
 @every_size
-def test_weights_are_a_relation_or_a_gate(case: Case, size: str):
-    check = {"relation": is_relation, "gate": is_gate}[case.kind]
-    check(case.awake().attention(case.input(size)))
+def test_weights_keep_the_promise_of_their_kind(case: Case, size: str):
+    PROMISES[case.kind](case.awake().attention(case.input(size)))
 
 
 @those(lambda case: case.switch)
@@ -92,7 +130,7 @@ def test_every_height_and_width_works(case: Case, h: int, w: int):
     module = case.awake()
     x = torch.randn(1, case.small[1], max(h, case.smallest), max(w, case.smallest))
     y = module(x)
-    assert y.shape == x.shape
+    assert y.shape == case.output_shape(x.shape)
     assert_close(y, equation(module, x), atol=1e-5, rtol=1e-5)
 
 
@@ -104,7 +142,8 @@ def test_one_position_works(case: Case):
 
 def gradients(module: AttentionModule, x: Tensor) -> dict[str, float]:
     """The largest gradient of each parameter, under the names that it has without spectral norm."""
-    (module(x) * torch.randn_like(x)).sum().backward()
+    y = module(x)
+    (y * torch.randn_like(y)).sum().backward()
     plain = {
         name.replace("parametrizations.", "").replace(".original", ""): p
         for name, p in module.named_parameters()
@@ -135,7 +174,9 @@ def test_positions_are_interchangeable_just_where_the_mathematics_says(case: Cas
     def shuffle(features: Tensor) -> Tensor:
         return features.flatten(2)[..., order].view_as(features)
 
-    assert torch.allclose(module(shuffle(x)), shuffle(module(x)), atol=1e-5) == case.permutes
+    y = module(x)
+    moved = y if case.kind == "readout" else shuffle(y)
+    assert torch.allclose(module(shuffle(x)), moved, atol=1e-5) == case.permutes
 
 
 @every_case

@@ -1,0 +1,128 @@
+"""Attention over channels, then over positions."""
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .module import AttentionModule, require_features
+
+
+class ChannelGate(AttentionModule):
+    r"""Weigh each channel by its average and its highest value over the image.
+
+    $$ M_c = \sigma\big(\mathrm{MLP}(\mathrm{avg}_{h,w}\, x) + \mathrm{MLP}(\max_{h,w} x)\big), \qquad y = M_c \odot x $$
+
+    with one MLP for both, $\mathrm{MLP}(s) = W_1\,\mathrm{ReLU}(W_0\, s)$.
+
+    Args:
+        channels: c, the channels of the input and the output.
+        reduction: r; the hidden layer has max(c // r, 1) units.
+        bias: whether the two layers have biases.
+
+    Shapes: (b, c, h, w) → (b, c, h, w); the weights are (b, c, 1, 1), each in (0, 1).
+
+    Raises:
+        ValueError: channels or reduction is below 1, or x is not (b, c, h, w) floats.
+
+    Source: Woo, Park, Lee, Kweon, "CBAM: Convolutional Block Attention Module", ECCV 2018, section 3.1, eq. 2.
+    The equation has no biases; the released code has them, and so has this default.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, bias: bool = True):
+        super().__init__()
+        if min(channels, reduction) < 1:
+            raise ValueError(
+                f"ChannelGate wants channels >= 1 and reduction >= 1; got {channels=}, {reduction=}"
+            )
+        self.channels = channels
+        hidden = max(channels // reduction, 1)
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, hidden, bias=bias),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, channels, bias=bias),
+        )
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
+        require_features(self, x, self.channels)
+        scores = self.mlp(x.mean((2, 3))) + self.mlp(highest(x.flatten(2), 2))
+        return rearrange(scores.sigmoid(), "b c -> b c 1 1")
+
+
+class SpatialGate(AttentionModule):
+    r"""Weigh each position by the highest and the average of its channels, there and around.
+
+    $$ M_s = \sigma\big(\mathrm{BN}(f^{k \times k}[\max_c x;\ \mathrm{avg}_c\, x])\big), \qquad y = M_s \odot x $$
+
+    where $f$ is a convolution from two channels to one.
+
+    Args:
+        kernel_size: k, odd.
+        norm: normalise the scores over the batch, as the released code does; without, the convolution has a
+            bias, as in the equation.
+
+    Shapes: (b, c, h, w) → (b, c, h, w), for any c; the weights are (b, 1, h, w), each in (0, 1).
+
+    Raises:
+        ValueError: kernel_size is not odd and positive, or x is not (b, c, h, w) floats.
+
+    Source: Woo, Park, Lee, Kweon, "CBAM: Convolutional Block Attention Module", ECCV 2018, section 3.2, eq. 3.
+    The equation writes [avg; max] and no normalisation; the released code stacks [max; avg] and adds BN with
+    momentum 0.01, and so does this.
+    """
+
+    def __init__(self, kernel_size: int = 7, norm: bool = True):
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"SpatialGate wants an odd kernel_size >= 1; got {kernel_size=}")
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=not norm)
+        self.norm = nn.BatchNorm2d(1, momentum=0.01) if norm else nn.Identity()
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
+        require_features(self, x)
+        pooled = torch.stack([highest(x, 1), x.mean(1)], dim=1)
+        return self.norm(self.conv(pooled)).sigmoid()
+
+
+class CBAM(AttentionModule):
+    r"""Weigh the channels, then, by what is left of them, the positions.
+
+    $$ x' = M_c(x) \odot x, \qquad y = M_s(x') \odot x' = \big(M_s(x') \odot M_c(x)\big) \odot x $$
+
+    with $M_c$ of `ChannelGate` and $M_s$ of `SpatialGate`, its parts `channel` and `spatial`.
+
+    Args:
+        channels: c, the channels of the input and the output.
+        reduction: r; the channel gate's hidden layer has max(c // r, 1) units.
+        kernel_size: k of the spatial gate, odd.
+        norm: whether the spatial gate has BN in place of a bias.
+
+    Shapes: (b, c, h, w) → (b, c, h, w); the weights are the product of both gates, (b, c, h, w), each in
+    (0, 1). `record` also shows the two gates, (b, c, 1, 1) and (b, 1, h, w), by the names of the parts.
+
+    Raises:
+        ValueError: channels or reduction is below 1, kernel_size is not odd, or x is not (b, c, h, w) floats.
+
+    Source: Woo, Park, Lee, Kweon, "CBAM: Convolutional Block Attention Module", ECCV 2018, section 3, eq. 1;
+    `ChannelGate` and `SpatialGate` say where the released code differs.
+    """
+
+    def __init__(
+        self, channels: int, reduction: int = 16, kernel_size: int = 7, norm: bool = True
+    ):
+        super().__init__()
+        self.channel = ChannelGate(channels, reduction)
+        self.spatial = SpatialGate(kernel_size, norm)
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        of_channels = self.channel.attention(x)
+        of_positions = self.spatial.attention(of_channels * x)
+        return of_channels * of_positions
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return self.spatial(self.channel(x))
+
+
+def highest(x: Tensor, dim: int) -> Tensor:
+    """The maximum along an axis: `amax` is fast without gradients, `max`, which knows where it was, with them."""
+    return x.max(dim).values if x.requires_grad and torch.is_grad_enabled() else x.amax(dim)

@@ -1,0 +1,188 @@
+"""Speed and memory of every mechanism beside what others wrote, in one interleaved run.
+
+    python benchmarks/mechanisms.py [--only cbam ...] [--threads 2] [--seconds 3] [--shapes 1x64x64x64 ...]
+
+Prints one table: times, and how long ours takes in units of the fastest other form (the ratio of neighbouring
+runs: what else the machine does disturbs both). With --memory, also what one forward and backward pass adds to a
+process of its own.
+"""
+
+import argparse
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from peers import FORMS, too_large
+from torch import Tensor, nn
+
+SHAPES = ("128x512x7x7", "32x256x14x14", "8x64x56x56")
+
+
+def made(mechanism: str, form: str, shape: tuple[int, ...]) -> tuple[nn.Module, Tensor]:
+    """The form with all that starts at 0 set to 1, or it would compute less."""
+    torch.manual_seed(0)
+    module = FORMS[mechanism][form](shape[1])
+    for parameter in module.parameters():
+        if not parameter.any():
+            nn.init.ones_(parameter)
+    return module, torch.randn(shape, requires_grad=True)
+
+
+def forward(module: nn.Module, x: Tensor) -> None:
+    with torch.no_grad():
+        module.eval()(x)
+
+
+def both(module: nn.Module, x: Tensor) -> None:
+    module.train()(x).sum().backward()
+
+
+def timed(
+    mechanism: str, step: Callable, shape: tuple[int, ...], seconds: float
+) -> dict[str, np.ndarray]:
+    """Seconds of each form's runs; the forms take turns, so that what disturbs one disturbs the others."""
+    forms = [form for form in FORMS[mechanism] if not too_large(mechanism, form, shape)]
+    subjects = {form: made(mechanism, form, shape) for form in forms}
+    for module, x in subjects.values():
+        step(module, x)
+    times = {form: [] for form in forms}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times["ours"]) < 5:
+        for form in forms:
+            start = time.perf_counter()
+            step(*subjects[form])
+            times[form].append(time.perf_counter() - start)
+        forms.append(forms.pop(0))  # who runs after whom matters: each in turn comes first
+    return {form: np.array(runs) for form, runs in times.items()}
+
+
+def resident(what: str) -> float:
+    """MB of this process: now (VmRSS) or at its highest so far (VmHWM)."""
+    return (
+        int(re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e3
+    )
+
+
+def print_peak(mechanism: str, form: str, shape: tuple[int, ...]) -> None:
+    """MB that the first pass over `shape` adds, to a process that has made a pass over a small map."""
+    both(*made(mechanism, form, (2, shape[1], 16, 16)))
+    subject = made(mechanism, form, shape)
+    before = resident("VmRSS")
+    both(*subject)
+    print(round(resident("VmHWM") - before, 1))
+
+
+def peak(mechanism: str, form: str, shape: str, threads: int) -> float:
+    command = [
+        sys.executable,
+        __file__,
+        "--peak",
+        mechanism,
+        form,
+        shape,
+        "--threads",
+        str(threads),
+    ]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def cell(values: np.ndarray, digits: int = 1) -> str:
+    low, middle, high = np.percentile(values, (25, 50, 75))
+    return f"{middle:.{digits}f} ± {(high - low) / 2:.{digits}f}"
+
+
+def table(mechanisms: list[str], shapes: list[str], seconds: float) -> None:
+    """Times in ms, a row for each mechanism, shape and direction; then the geometric means of the ratios."""
+    print("Times in ms and their ratio: median ± half the distance between quartiles.\n")
+    print(
+        "| mechanism | shape | measured | ours | fastest other | ours / it | the rest |\n"
+        + "|---" * 7
+        + "|"
+    )
+    ratios = {}
+    for mechanism in mechanisms:
+        for shape in shapes:
+            for name, step in {"forward": forward, "forward + backward": both}.items():
+                times = timed(mechanism, step, numbers(shape), seconds)
+                ours = times.pop("ours")
+                first, *rest = sorted(times, key=lambda form: np.median(times[form]))
+                ratio = ours / times[first]
+                ratios.setdefault(mechanism, []).append(np.median(ratio))
+                others = ", ".join(
+                    f"{form} {1e3 * np.median(times[form]):.1f}" for form in rest
+                )
+                print(
+                    f"| {mechanism} | {shape} | {name} | {cell(1e3 * ours)} | "
+                    f"{first} {cell(1e3 * times[first])} | {cell(ratio, 2)} | {others} |",
+                    flush=True,
+                )
+    print("\n| mechanism | geometric mean of ours / fastest other |\n|---|---|")
+    for mechanism, values in ratios.items():
+        print(f"| {mechanism} | {mean(values):.2f} |")
+    print(f"| all | {mean([ratio for values in ratios.values() for ratio in values]):.2f} |")
+
+
+def memory(mechanisms: list[str], shapes: list[str], threads: int) -> None:
+    print("\nMB that one forward and backward pass adds to a process of its own.\n")
+    print("| mechanism | shape | ours | others |\n|---|---|---|---|")
+    for mechanism in mechanisms:
+        for shape in shapes:
+            forms = [
+                form
+                for form in FORMS[mechanism]
+                if not too_large(mechanism, form, numbers(shape))
+            ]
+            ours, *rest = (
+                f"{form} {peak(mechanism, form, shape, threads):.0f}" for form in forms
+            )
+            print(f"| {mechanism} | {shape} | {ours} | {', '.join(rest)} |", flush=True)
+
+
+def mean(ratios: list[float]) -> float:
+    return float(np.exp(np.mean(np.log(ratios))))
+
+
+def processor() -> str:
+    return re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())[1]
+
+
+def numbers(shape: str) -> tuple[int, ...]:
+    return tuple(map(int, shape.split("x")))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--only", nargs="+", default=list(FORMS), choices=FORMS, metavar="MECHANISM"
+    )
+    parser.add_argument("--shapes", nargs="+", default=SHAPES, metavar="BxCxHxW")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--seconds", type=float, default=3, help="for each row of the table")
+    parser.add_argument("--memory", action="store_true", help="measure memory too")
+    parser.add_argument(
+        "--peak",
+        nargs=3,
+        metavar=("MECHANISM", "FORM", "SHAPE"),
+        help="print only the extra memory of one form",
+    )
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.peak:
+        mechanism, form, shape = args.peak
+        print_peak(mechanism, form, numbers(shape))
+        return
+    machine = f"{platform.machine()}, {processor()}, {args.threads} threads"
+    print(f"{machine}, torch {torch.__version__}, float32")
+    table(args.only, args.shapes, args.seconds)
+    if args.memory:
+        memory(args.only, args.shapes, args.threads)
+
+
+if __name__ == "__main__":
+    main()

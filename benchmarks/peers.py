@@ -1,0 +1,132 @@
+"""Who is compared: for each mechanism, ours and what others wrote that computes the same."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    # Its compiled operators do not load beside every build of torch. Nothing here calls them, but torchvision
+    # registers shapes for two: declare these where they lack.
+    declared = torch.library.Library("torchvision", "DEF")
+    declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    declared.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+# isort: split
+from fightingcv_attention.attention.CBAM import ChannelAttention as FightingChannelGate
+from fightingcv_attention.attention.ECAAttention import ECAAttention
+from fightingcv_attention.attention.SEAttention import SEAttention
+from mmcv.cnn.bricks import NonLocal2d
+from pytorchcv.models import cbamresnet
+from pytorchcv.models.common.att import SEBlock
+from pytorchcv.models.sknet import SKConvBlock
+from timm.layers import EcaModule, NonLocalAttn, SEModule, cbam
+from timm.layers import SelectiveKernel as TimmSelectiveKernel
+from torchvision.ops import SqueezeExcitation as TorchvisionSqueezeExcitation
+
+import attn_lib
+from attn_lib.spatial import MODES
+
+# Form: from the number of channels to a module.
+Forms = dict[str, Callable[[int], nn.Module]]
+
+
+class PlainSelfAttention(attn_lib.SelfAttention2d):
+    """The same weights, used as the equation reads: three convolutions, all scores, softmax, sum."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = (part(x).flatten(2) for part in (self.query, self.key, self.value))
+        weights = torch.softmax(torch.bmm(query.mT, key), dim=-1)
+        attended = torch.bmm(value, weights.mT).view_as(x)
+        return self.gamma * attended + x
+
+
+class PlainNonLocal(attn_lib.NonLocal):
+    """The same weights, used as the equation reads."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reweight(x, self.attention(x))
+
+
+class PlainPooling(attn_lib.AttentionPooling):
+    """Scores, softmax, and a sum of the weighed positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores = F.conv2d(x, self.query[None, :, None, None])
+        return (x * scores.flatten(2).softmax(-1).view_as(scores)).sum((2, 3))
+
+
+class Gated(nn.Module):
+    """fightingcv's gates are only gates."""
+
+    def __init__(self, gate: nn.Module):
+        super().__init__()
+        self.gate = gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x)
+
+
+def non_local(mode: str) -> Forms:
+    def mmcv(c: int) -> nn.Module:
+        return NonLocal2d(c, mode=mode, use_scale=False, norm_cfg={"type": "BN"})
+
+    forms = {
+        "ours": lambda c: attn_lib.NonLocal(c, mode),
+        "plain": lambda c: PlainNonLocal(c, mode),
+        "mmcv": mmcv,
+    }
+    if mode == "embedded_gaussian":
+        forms["timm"] = lambda c: NonLocalAttn(c, rd_channels=c // 2)
+    return forms
+
+
+FORMS: dict[str, Forms] = {
+    "self_attention": {"ours": attn_lib.SelfAttention2d, "plain": PlainSelfAttention},
+    **{f"non_local.{mode}": non_local(mode) for mode in MODES},
+    "squeeze_excitation": {
+        "ours": attn_lib.SqueezeExcitation,
+        "fightingcv": SEAttention,
+        "timm": lambda c: SEModule(c, rd_channels=c // 16),
+        "torchvision": lambda c: TorchvisionSqueezeExcitation(c, c // 16),
+        "pytorchcv": SEBlock,
+    },
+    "efficient_channel": {
+        "ours": attn_lib.EfficientChannelAttention,
+        "timm": EcaModule,
+        "fightingcv": lambda c: ECAAttention(5 if c > 64 else 3),
+    },
+    "selective_kernel": {
+        "ours": attn_lib.SelectiveKernel,
+        "pytorchcv": lambda c: SKConvBlock(c, c, stride=1),
+        "timm": lambda c: TimmSelectiveKernel(c, groups=32, rd_channels=32, split_input=False),
+    },
+    "channel_gate": {
+        "ours": attn_lib.ChannelGate,
+        "pytorchcv": cbamresnet.ChannelGate,
+        "timm": lambda c: cbam.ChannelAttn(c, rd_channels=c // 16, mlp_bias=True),
+        "fightingcv": lambda c: Gated(FightingChannelGate(c)),
+    },
+    "spatial_gate": {
+        "ours": lambda c: attn_lib.SpatialGate(),
+        "pytorchcv": lambda c: cbamresnet.SpatialGate(),
+        "timm": lambda c: cbam.SpatialAttn(),
+    },
+    "cbam": {
+        "ours": attn_lib.CBAM,
+        "pytorchcv": cbamresnet.CbamBlock,
+        "timm": lambda c: cbam.CbamModule(c, rd_channels=c // 16, mlp_bias=True),
+    },
+    "attention_pooling": {"ours": attn_lib.AttentionPooling, "plain": PlainPooling},
+}
+
+
+def too_large(mechanism: str, form: str, shape: tuple[int, ...]) -> bool:
+    """mmcv's concatenation holds several tensors of n² times the width: at these sizes, tens of gigabytes."""
+    b, c, h, w = shape
+    return (mechanism, form) == ("non_local.concatenation", "mmcv") and b * (
+        h * w
+    ) ** 2 * c > 2**27
