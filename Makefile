@@ -17,7 +17,7 @@ book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
 
 test: .venv/.ready browser _build/.book
-	$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
+	$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy --no-error-summary
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval $(NOTEBOOKS)
 

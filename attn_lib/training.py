@@ -169,8 +169,8 @@ def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> di
     scores: dict[str, Any] = {"accuracy": torch.cat(correct).float().mean().item()}
     if has_map:
         weights, image = torch.cat(maps), tuple(data.images.shape[2:])
-        grid = tuple(model.features(data.images[:1].to(device)).shape[2:])
-        inside = coverage(data.boxes, grid, image)
+        features = model.get_submodule("features")(data.images[:1].to(device))
+        inside = coverage(data.boxes, tuple(features.shape[2:]), image)
         for name, queries in {
             "received": torch.ones_like(inside),
             "from_object": inside,
