@@ -96,7 +96,7 @@ class ScrambledPositions(NonLocal):
 class NotDividedByN(NonLocal):
     def attention(self, x: Tensor) -> Tensor:
         weights = super().attention(x)
-        return weights * weights.shape[-1]
+        return weights if "gaussian" in self.mode else weights * weights.shape[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.reweight(x, self.attention(x))
