@@ -21,9 +21,9 @@ test: .venv/.ready browser _build/.book
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval $(NOTEBOOKS)
 
-# Side-by-side measurements; not a test, for no machine is quiet enough.
+# Side-by-side measurements, which the book shows; not a test, for no machine is quiet enough.
 bench: .venv/.ready
-	$(BIN)/python benchmarks/mechanisms.py
+	$(BIN)/python benchmarks/mechanisms.py --json benchmarks/mechanisms.json
 
 # The library's tests beside another torch, in an environment of its own: make beside TORCH=2.6.0
 beside:

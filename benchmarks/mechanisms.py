@@ -8,6 +8,7 @@ process of its own.
 """
 
 import argparse
+import json
 import platform
 import re
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peers import FORMS, too_large
+from peers import FORMS, Copy, too_large
 from torch import Tensor, nn
 
 SHAPES = ("128x512x7x7", "32x256x14x14", "8x64x56x56")
@@ -27,7 +28,7 @@ SHAPES = ("128x512x7x7", "32x256x14x14", "8x64x56x56")
 def made(mechanism: str, form: str, shape: tuple[int, ...]) -> tuple[nn.Module, Tensor]:
     """The form with all that starts at 0 set to 1, or it would compute less."""
     torch.manual_seed(0)
-    module = FORMS[mechanism][form](shape[1])
+    module = Copy() if form == "copy" else FORMS[mechanism][form](shape[1])
     for parameter in module.parameters():
         if not parameter.any():
             nn.init.ones_(parameter)
@@ -48,6 +49,7 @@ def timed(
 ) -> dict[str, np.ndarray]:
     """Seconds of each form's runs; the forms take turns, so that what disturbs one disturbs the others."""
     forms = [form for form in FORMS[mechanism] if not too_large(mechanism, form, shape)]
+    forms.append("copy")
     subjects = {form: made(mechanism, form, shape) for form in forms}
     for module, x in subjects.values():
         step(module, x)
@@ -97,35 +99,49 @@ def cell(values: np.ndarray, digits: int = 1) -> str:
     return f"{middle:.{digits}f} ± {(high - low) / 2:.{digits}f}"
 
 
-def table(mechanisms: list[str], shapes: list[str], seconds: float) -> None:
-    """Times in ms, a row for each mechanism, shape and direction; then the geometric means of the ratios."""
+def table(mechanisms: list[str], shapes: list[str], seconds: float) -> list[dict]:
+    """Times in ms, a row for each mechanism, shape and direction; then the geometric means of the ratios.
+
+    "ours / copy" counts plain copies of the features: a gate has to read them twice and write them once.
+    """
     print("Times in ms and their ratio: median ± half the distance between quartiles.\n")
     print(
-        "| mechanism | shape | measured | ours | fastest other | ours / it | the rest |\n"
-        + "|---" * 7
-        + "|"
+        "| mechanism | shape | measured | ours | fastest other | ours / it | ours / copy | the rest |"
     )
-    ratios = {}
+    print("|---" * 8 + "|")
+    rows = []
     for mechanism in mechanisms:
         for shape in shapes:
             for name, step in {"forward": forward, "forward + backward": both}.items():
                 times = timed(mechanism, step, numbers(shape), seconds)
-                ours = times.pop("ours")
+                ours, copy = times.pop("ours"), times.pop("copy")
                 first, *rest = sorted(times, key=lambda form: np.median(times[form]))
                 ratio = ours / times[first]
-                ratios.setdefault(mechanism, []).append(np.median(ratio))
                 others = ", ".join(
                     f"{form} {1e3 * np.median(times[form]):.1f}" for form in rest
                 )
                 print(
                     f"| {mechanism} | {shape} | {name} | {cell(1e3 * ours)} | "
-                    f"{first} {cell(1e3 * times[first])} | {cell(ratio, 2)} | {others} |",
+                    f"{first} {cell(1e3 * times[first])} | {cell(ratio, 2)} | {np.median(ours / copy):.1f} | {others} |",
                     flush=True,
                 )
+                quartiles = [round(value, 3) for value in np.percentile(ratio, (25, 50, 75))]
+                row = {"mechanism": mechanism, "shape": shape, "measured": name}
+                rows.append(
+                    row
+                    | {
+                        "fastest_other": first,
+                        "ratio": quartiles,
+                        "copies": round(float(np.median(ours / copy)), 2),
+                    }
+                )
     print("\n| mechanism | geometric mean of ours / fastest other |\n|---|---|")
-    for mechanism, values in ratios.items():
-        print(f"| {mechanism} | {mean(values):.2f} |")
-    print(f"| all | {mean([ratio for values in ratios.values() for ratio in values]):.2f} |")
+    for mechanism in mechanisms:
+        print(
+            f"| {mechanism} | {mean([r['ratio'][1] for r in rows if r['mechanism'] == mechanism]):.2f} |"
+        )
+    print(f"| all | {mean([row['ratio'][1] for row in rows]):.2f} |")
+    return rows
 
 
 def memory(mechanisms: list[str], shapes: list[str], threads: int) -> None:
@@ -164,6 +180,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", default=SHAPES, metavar="BxCxHxW")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seconds", type=float, default=3, help="for each row of the table")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratios there too")
     parser.add_argument("--memory", action="store_true", help="measure memory too")
     parser.add_argument(
         "--peak",
@@ -179,7 +196,14 @@ def main() -> None:
         return
     machine = f"{platform.machine()}, {processor()}, {args.threads} threads"
     print(f"{machine}, torch {torch.__version__}, float32")
-    table(args.only, args.shapes, args.seconds)
+    rows = table(args.only, args.shapes, args.seconds)
+    if args.json:
+        made = {
+            "machine": machine,
+            "torch": torch.__version__,
+            "date": time.strftime("%Y-%m-%d"),
+        }
+        args.json.write_text(json.dumps(made | {"rows": rows}, indent=1) + "\n")
     if args.memory:
         memory(args.only, args.shapes, args.threads)
 

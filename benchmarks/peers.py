@@ -26,6 +26,7 @@ from pytorchcv.models.sknet import SKConvBlock
 from timm.layers import EcaModule, NonLocalAttn, SEModule, cbam
 from timm.layers import SelectiveKernel as TimmSelectiveKernel
 from torchvision.ops import SqueezeExcitation as TorchvisionSqueezeExcitation
+from vit_pytorch.simple_vit import Attention as VitPytorchAttention
 
 import attn_lib
 from attn_lib.spatial import MODES
@@ -70,6 +71,24 @@ class Gated(nn.Module):
         return x * self.gate(x)
 
 
+class OnTokens(nn.Module):
+    """Attention over tokens, with the positions of a feature map as tokens."""
+
+    def __init__(self, attention: nn.Module):
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(x.flatten(2).mT)
+
+
+class Copy(nn.Module):
+    """What moving the features once takes: the yardstick of what is limited by memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clone()
+
+
 def non_local(mode: str) -> Forms:
     def mmcv(c: int) -> nn.Module:
         return NonLocal2d(c, mode=mode, use_scale=False, norm_cfg={"type": "BN"})
@@ -85,6 +104,10 @@ def non_local(mode: str) -> Forms:
 
 
 FORMS: dict[str, Forms] = {
+    "vit_attention": {
+        "ours": lambda c: OnTokens(attn_lib.Attention(c, 8, c // 8)),
+        "vit-pytorch": lambda c: OnTokens(VitPytorchAttention(c, 8, c // 8)),
+    },
     "self_attention": {"ours": attn_lib.SelfAttention2d, "plain": PlainSelfAttention},
     **{f"non_local.{mode}": non_local(mode) for mode in MODES},
     "squeeze_excitation": {
