@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 
 NOTEBOOKS := $(sort $(wildcard book/*/*.ipynb))
-LIBRARY := $(shell find attn_lib -type f -not -path '*/__pycache__/*')
+LIBRARY := $(shell find attn_lib -type f -not -path '*/__pycache__/*') benchmarks/mechanisms.json
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -path '*/.*' -not -path '*/__pycache__/*')
 
 TORCH := 2.13.0
@@ -60,7 +60,7 @@ clean:
 browser: .venv/.ready
 	@command -v chromium chromium-browser google-chrome > /dev/null || $(BIN)/playwright install chromium
 
-# The cache of executed notebooks knows their code, not the library's: begin again when that changed.
+# The cache of executed notebooks knows their code, not what that reads: begin again when that changed.
 _build/.library: $(LIBRARY) requirements.txt
 	rm -rf _build
 	@mkdir -p _build && touch $@

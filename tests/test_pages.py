@@ -20,6 +20,7 @@ PAGES = (
     "index",
     "foundations/attention_without_learning",
     "spatial/self_attention",
+    "appendix/speed",
     "search",
     "genindex",
 )
