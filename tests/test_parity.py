@@ -4,10 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import NonLocal2d
+from skimage.restoration import denoise_nl_means
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from attn_lib import SelfAttention2d
+from attn_lib import NonLocalMeans, SelfAttention2d
+from attn_lib.data import photograph
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 maps = pytest.mark.parametrize(
@@ -103,3 +105,34 @@ def test_spectral_norm_divides_by_the_largest_singular_value(part: str):
     assert_close(
         torch.linalg.svdvals(convolution.weight.flatten(1))[0].item(), 1.0, atol=1e-4, rtol=0
     )
+
+
+@pytest.mark.parametrize(("patch", "strength"), [(3, 0.5), (5, 1.0)])
+def test_non_local_means_is_that_of_scikit_image(patch: int, strength: float):
+    # To 0.004 on a photograph in [0, 1]: theirs takes a fast approximation of the exponential.
+    image = photograph("coffee", 24)
+    theirs = denoise_nl_means(
+        image.permute(1, 2, 0).numpy(),
+        patch_size=patch,
+        patch_distance=24,  # all positions
+        h=strength,
+        fast_mode=False,  # weighs a patch by the same Gaussian
+        channel_axis=-1,
+    )
+    ours = NonLocalMeans(patch, strength)(image[None])[0].permute(1, 2, 0)
+    assert_close(ours, torch.from_numpy(theirs), atol=4e-3, rtol=0)
+    blurred = image.mean((1, 2)).expand(24, 24, 3)
+    assert (ours - blurred).abs().max() > 0.02, "the tolerance tells it from the mean"
+
+
+def test_non_local_means_of_single_pixels_is_torch_attention_with_a_bias():
+    # -|p - q|² = 2 p·q - |q|² - |p|², and softmax forgets |p|²: dot products, and a bias for each key.
+    x = torch.randn(2, 3, 4, 5)
+    pixels = x.flatten(2).mT.unsqueeze(1) / (0.7 * 3**0.5)
+    bias = -pixels.square().sum(-1).unsqueeze(2)
+    values = x.flatten(2).mT.unsqueeze(1)
+    attended = F.scaled_dot_product_attention(pixels, pixels, values, bias, scale=2.0)
+    theirs = attended.squeeze(1).mT.reshape(x.shape)
+    module = NonLocalMeans(patch=1, strength=0.7)
+    assert_close(module(x), theirs, atol=1e-5, rtol=0)
+    assert_close(module.reweight(x, module.attention(x)), theirs, atol=1e-5, rtol=0)
