@@ -23,7 +23,7 @@ test: .venv/.ready browser _build/.book
 
 # Side-by-side measurements, which the book shows; not a test, for no machine is quiet enough.
 bench: .venv/.ready
-	$(BIN)/python benchmarks/mechanisms.py --json benchmarks/mechanisms.json
+	$(BIN)/python benchmarks/mechanisms.py --json benchmarks/mechanisms.json --memory
 
 # The library's tests beside another torch, in an environment of its own: make beside TORCH=2.6.0
 beside:
