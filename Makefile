@@ -25,7 +25,7 @@ test: .venv/.ready browser _build/.book
 bench: .venv/.ready
 	$(BIN)/python benchmarks/mechanisms.py --json benchmarks/mechanisms.json --memory
 
-# The library's tests beside another torch, in an environment of its own: make beside TORCH=2.6.0
+# The library's tests beside another torch, in an environment of its own: make beside TORCH=2.9.1
 beside:
 	test -x .venv-$(TORCH)/bin/python || $(PYTHON) -m venv .venv-$(TORCH)
 	.venv-$(TORCH)/bin/python -m pip install -q --disable-pip-version-check torch==$(TORCH) torchvision ".[test]"
