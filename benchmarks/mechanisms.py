@@ -1,6 +1,6 @@
 """Speed and memory of every mechanism beside what others wrote, in one interleaved run.
 
-    python benchmarks/mechanisms.py [--only cbam ...] [--threads 2] [--seconds 3] [--shapes 1x64x64x64 ...]
+    python benchmarks/mechanisms.py [--only cbam ...] [--threads 2] [--seconds 3] [--autocast] [--shapes 1x64x64x64 ...]
 
 Prints one table: times, and how long ours takes in units of the fastest other form (the ratio of neighbouring
 runs: what else the machine does disturbs both). With --memory, also what one forward and backward pass adds to a
@@ -25,14 +25,19 @@ from torch import Tensor, nn
 SHAPES = ("128x512x7x7", "32x256x14x14", "8x64x56x56")
 
 
-def made(mechanism: str, form: str, shape: tuple[int, ...]) -> tuple[nn.Module, Tensor]:
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def made(
+    mechanism: str, form: str, shape: tuple[int, ...], device: str = "cpu"
+) -> tuple[nn.Module, Tensor]:
     """The form with all that starts at 0 set to 1, or it would compute less."""
     torch.manual_seed(0)
     module = Copy() if form == "copy" else FORMS[mechanism][form](shape[1])
     for parameter in module.parameters():
         if not parameter.any():
             nn.init.ones_(parameter)
-    return module, torch.randn(shape, requires_grad=True)
+    return module.to(device), torch.randn(shape, device=device, requires_grad=True)
 
 
 def forward(module: nn.Module, x: Tensor) -> None:
@@ -50,18 +55,26 @@ def timed(
     """Seconds of each form's runs; the forms take turns, so that what disturbs one disturbs the others."""
     forms = [form for form in FORMS[mechanism] if not too_large(mechanism, form, shape)]
     forms.append("copy")
-    subjects = {form: made(mechanism, form, shape) for form in forms}
+    subjects = {form: made(mechanism, form, shape, DEVICE) for form in forms}
     for module, x in subjects.values():
         step(module, x)
     times = {form: [] for form in forms}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times["ours"]) < 5:
         for form in forms:
+            settle()
             start = time.perf_counter()
             step(*subjects[form])
+            settle()
             times[form].append(time.perf_counter() - start)
         forms.append(forms.pop(0))  # who runs after whom matters: each in turn comes first
     return {form: np.array(runs) for form, runs in times.items()}
+
+
+def settle() -> None:
+    """Wait for the GPU, which works on after a call has returned."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
 
 
 def resident(what: str) -> float:
@@ -179,6 +192,7 @@ def main() -> None:
     )
     parser.add_argument("--shapes", nargs="+", default=SHAPES, metavar="BxCxHxW")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--autocast", action="store_true", help="in bfloat16")
     parser.add_argument("--seconds", type=float, default=3, help="for each row of the table")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratios there too")
     parser.add_argument("--memory", action="store_true", help="measure memory too")
@@ -195,15 +209,20 @@ def main() -> None:
         print_peak(mechanism, form, numbers(shape))
         return
     machine = f"{platform.machine()}, {processor()}, {args.threads} threads"
-    print(f"{machine}, torch {torch.__version__}, float32")
-    rows = table(args.only, args.shapes, args.seconds)
+    if DEVICE == "cuda":
+        machine += f", {torch.cuda.get_device_name()}"
+    precision = "autocast to bfloat16" if args.autocast else "float32"
+    print(f"{machine}, torch {torch.__version__}, {precision}")
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=args.autocast):
+        rows = table(args.only, args.shapes, args.seconds)
     if args.json:
-        made = {
+        about = {
             "machine": machine,
             "torch": torch.__version__,
+            "precision": precision,
             "date": time.strftime("%Y-%m-%d"),
         }
-        args.json.write_text(json.dumps(made | {"rows": rows}, indent=1) + "\n")
+        args.json.write_text(json.dumps(about | {"rows": rows}, indent=1) + "\n")
     if args.memory:
         memory(args.only, args.shapes, args.threads)
 
