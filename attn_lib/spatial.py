@@ -64,7 +64,7 @@ class SelfAttention2d(AttentionModule):
             if value_reduction == 1
             else normed(nn.Conv2d(width, channels, 1, bias=bias))
         )
-        self.pool = nn.MaxPool2d(2, ceil_mode=True) if subsample else nn.Identity()
+        self.pool = Halve() if subsample else nn.Identity()
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n m"]:
@@ -139,7 +139,6 @@ class NonLocal(AttentionModule):
                 "ndim 1, 2 or 3, channels and reduction at least 1"
             )
         convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[ndim - 1]
-        pool = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[ndim - 1]
         norm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[ndim - 1]
         self.channels, self.mode, self.ndim = channels, mode, ndim
         self.pool_first, embedded = pool_first, mode != "gaussian"
@@ -150,8 +149,7 @@ class NonLocal(AttentionModule):
         self.g = convolution(channels, self.inner, 1)
         if mode == "concatenation":
             self.compare = nn.Linear(2 * self.inner, 1, bias=False)
-        halved = (1, 2, 2) if ndim == 3 else 2
-        self.pool = pool(halved, ceil_mode=True) if subsample else nn.Identity()
+        self.pool = Halve() if subsample else nn.Identity()
         self.out = convolution(self.inner, channels, 1, bias=False)
         self.norm = norm(channels)
         nn.init.zeros_(self.norm.weight)
@@ -201,6 +199,19 @@ class NonLocal(AttentionModule):
         if self.mode == "gaussian" or self.pool_first:
             return tokens(self.theta(x)), self._others(self.phi, x), self._others(self.g, x)
         return project(x, (self.theta, self.phi, self.g), self.pool)
+
+
+class Halve(nn.Module):
+    """Halves height and width (or t, of a sequence) by max pooling; of an odd grid the last row stays."""
+
+    def forward(self, x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b d *half"]:
+        pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
+        size = (1, 2, 2) if x.ndim == 5 else 2
+        if not torch.compiler.is_compiling():
+            return pool(x, size, ceil_mode=True)
+        # Programs exported with ceil_mode by torch 2.9 and 2.10 refuse sizes of the other parity.
+        odd = [part for side in x.shape[:1:-1][:2] for part in (0, side % 2)]
+        return pool(F.pad(x, odd, value=-torch.inf), size)
 
 
 def tokens(x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b n d"]:

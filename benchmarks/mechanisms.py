@@ -1,10 +1,10 @@
 """Speed and memory of every mechanism beside what others wrote, in one interleaved run.
 
-    python benchmarks/mechanisms.py [--only cbam ...] [--threads 2] [--seconds 3] [--autocast] [--shapes 1x64x64x64 ...]
+    python benchmarks/mechanisms.py [--only cbam ...] [--threads 1 2] [--seconds 3] [--autocast] [--shapes 1x64x64x64 ...]
 
-Prints one table: times, and how long ours takes in units of the fastest other form (the ratio of neighbouring
-runs: what else the machine does disturbs both). With --memory, also what one forward and backward pass adds to a
-process of its own.
+Prints one table for each number of threads: times, and how long ours takes in units of the fastest other form (the
+ratio of neighbouring runs: what else the machine does disturbs both). With --memory, also what one forward and
+backward pass adds to a process of its own.
 """
 
 import argparse
@@ -93,17 +93,8 @@ def print_peak(mechanism: str, form: str, shape: tuple[int, ...]) -> None:
     print(round(resident("VmHWM") - before, 1))
 
 
-def peak(mechanism: str, form: str, shape: str, threads: int) -> float:
-    command = [
-        sys.executable,
-        __file__,
-        "--peak",
-        mechanism,
-        form,
-        shape,
-        "--threads",
-        str(threads),
-    ]
+def peak(mechanism: str, form: str, shape: str) -> float:
+    command = [sys.executable, __file__, "--peak", mechanism, form, shape]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -139,10 +130,12 @@ def table(mechanisms: list[str], shapes: list[str], seconds: float) -> list[dict
                     flush=True,
                 )
                 quartiles = [round(value, 3) for value in np.percentile(ratio, (25, 50, 75))]
-                row = {"mechanism": mechanism, "shape": shape, "measured": name}
                 rows.append(
-                    row
-                    | {
+                    {
+                        "mechanism": mechanism,
+                        "shape": shape,
+                        "measured": name,
+                        "threads": torch.get_num_threads(),
                         "fastest_other": first,
                         "ratio": quartiles,
                         "copies": round(float(np.median(ours / copy)), 2),
@@ -157,9 +150,11 @@ def table(mechanisms: list[str], shapes: list[str], seconds: float) -> list[dict
     return rows
 
 
-def memory(mechanisms: list[str], shapes: list[str], threads: int) -> None:
+def memory(mechanisms: list[str], shapes: list[str]) -> list[dict]:
+    """MB that each form adds, a row for each mechanism and shape."""
     print("\nMB that one forward and backward pass adds to a process of its own.\n")
     print("| mechanism | shape | ours | others |\n|---|---|---|---|")
+    rows = []
     for mechanism in mechanisms:
         for shape in shapes:
             forms = [
@@ -167,10 +162,11 @@ def memory(mechanisms: list[str], shapes: list[str], threads: int) -> None:
                 for form in FORMS[mechanism]
                 if not too_large(mechanism, form, numbers(shape))
             ]
-            ours, *rest = (
-                f"{form} {peak(mechanism, form, shape, threads):.0f}" for form in forms
-            )
+            added = {form: peak(mechanism, form, shape) for form in forms}
+            rows.append({"mechanism": mechanism, "shape": shape, "megabytes": added})
+            ours, *rest = (f"{form} {value:.0f}" for form, value in added.items())
             print(f"| {mechanism} | {shape} | {ours} | {', '.join(rest)} |", flush=True)
+    return rows
 
 
 def mean(ratios: list[float]) -> float:
@@ -191,7 +187,7 @@ def main() -> None:
         "--only", nargs="+", default=list(FORMS), choices=FORMS, metavar="MECHANISM"
     )
     parser.add_argument("--shapes", nargs="+", default=SHAPES, metavar="BxCxHxW")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, nargs="+", default=(1, torch.get_num_threads()))
     parser.add_argument("--autocast", action="store_true", help="in bfloat16")
     parser.add_argument("--seconds", type=float, default=3, help="for each row of the table")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratios there too")
@@ -203,28 +199,32 @@ def main() -> None:
         help="print only the extra memory of one form",
     )
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     if args.peak:
         mechanism, form, shape = args.peak
         print_peak(mechanism, form, numbers(shape))
         return
-    machine = f"{platform.machine()}, {processor()}, {args.threads} threads"
+    machine = f"{platform.machine()}, {processor()}"
     if DEVICE == "cuda":
         machine += f", {torch.cuda.get_device_name()}"
     precision = "autocast to bfloat16" if args.autocast else "float32"
     print(f"{machine}, torch {torch.__version__}, {precision}")
-    with torch.autocast(DEVICE, torch.bfloat16, enabled=args.autocast):
-        rows = table(args.only, args.shapes, args.seconds)
-    if args.json:
-        about = {
-            "machine": machine,
-            "torch": torch.__version__,
-            "precision": precision,
-            "date": time.strftime("%Y-%m-%d"),
-        }
-        args.json.write_text(json.dumps(about | {"rows": rows}, indent=1) + "\n")
+    rows = []
+    for threads in args.threads:
+        torch.set_num_threads(threads)
+        print(f"\n{threads} threads\n")
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=args.autocast):
+            rows += table(args.only, args.shapes, args.seconds)
+    result = {
+        "machine": machine,
+        "torch": torch.__version__,
+        "precision": precision,
+        "date": time.strftime("%Y-%m-%d"),
+        "rows": rows,
+    }
     if args.memory:
-        memory(args.only, args.shapes, args.threads)
+        result["memory"] = memory(args.only, args.shapes)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
