@@ -8,6 +8,7 @@ from .mechanisms import available, create, insert
 from .mixed import CBAM, ChannelGate, SpatialGate
 from .module import AttentionModule
 from .recording import record
+from .rollout import rollout
 from .spatial import NonLocal, SelfAttention2d
 from .tracing import trace_shapes
 from .vit import Attention, FeatureViT, FeedForward, SimpleViT, Transformer
@@ -37,5 +38,6 @@ __all__ = [
     "info_nce",
     "insert",
     "record",
+    "rollout",
     "trace_shapes",
 ]

@@ -7,7 +7,7 @@ from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .module import AttentionModule, require_features
+from .module import AttentionModule, require_features, require_positive
 
 
 class SqueezeExcitation(AttentionModule):
@@ -33,10 +33,7 @@ class SqueezeExcitation(AttentionModule):
 
     def __init__(self, channels: int, reduction: int = 16, bias: bool = False):
         super().__init__()
-        if min(channels, reduction) < 1:
-            raise ValueError(
-                f"SqueezeExcitation wants channels >= 1 and reduction >= 1; got {channels=}, {reduction=}"
-            )
+        require_positive(self, channels=channels, reduction=reduction)
         self.channels = channels
         hidden = max(channels // reduction, 1)  # with none, every gate would stay at 0.5
         self.squeeze = nn.Linear(channels, hidden, bias=bias)
@@ -121,10 +118,9 @@ class SelectiveKernel(AttentionModule):
 
     def __init__(self, channels: int, branches: int = 2, reduction: int = 16, groups: int = 32):
         super().__init__()
-        if min(channels, branches, reduction, groups) < 1:
-            raise ValueError(
-                f"SelectiveKernel wants arguments >= 1; got {channels=}, {branches=}, {reduction=}, {groups=}"
-            )
+        require_positive(
+            self, channels=channels, branches=branches, reduction=reduction, groups=groups
+        )
         self.channels = channels
         hidden, groups = max(channels // reduction, 32), math.gcd(channels, groups)
         self.branches = nn.ModuleList(_branch(channels, 1 + m, groups) for m in range(branches))

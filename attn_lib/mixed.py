@@ -5,7 +5,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .module import AttentionModule, require_features
+from .module import AttentionModule, require_features, require_positive
 
 
 class ChannelGate(AttentionModule):
@@ -31,10 +31,7 @@ class ChannelGate(AttentionModule):
 
     def __init__(self, channels: int, reduction: int = 16, bias: bool = True):
         super().__init__()
-        if min(channels, reduction) < 1:
-            raise ValueError(
-                f"ChannelGate wants channels >= 1 and reduction >= 1; got {channels=}, {reduction=}"
-            )
+        require_positive(self, channels=channels, reduction=reduction)
         self.channels = channels
         hidden = max(channels // reduction, 1)
         self.mlp = nn.Sequential(

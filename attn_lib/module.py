@@ -33,6 +33,17 @@ class AttentionModule(nn.Module):
 AXES = {1: "t", 2: "h, w", 3: "t, h, w"}
 
 
+def require_positive(module: nn.Module, **sizes: int) -> None:
+    """Refuse sizes below 1 in the constructor of `module`.
+
+    Raises:
+        ValueError: with all the sizes.
+    """
+    if min(sizes.values()) < 1:
+        got = ", ".join(f"{name}={size}" for name, size in sizes.items())
+        raise ValueError(f"{type(module).__name__} wants sizes of at least 1; got {got}")
+
+
 def require_features(
     module: nn.Module, x: Tensor, channels: int | None = None, ndim: int = 2
 ) -> None:

@@ -9,7 +9,7 @@ from einops.layers.torch import Rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .module import AttentionModule, require_features, require_tokens
+from .module import AttentionModule, require_features, require_positive, require_tokens
 
 
 class Attention(AttentionModule):
@@ -38,10 +38,7 @@ class Attention(AttentionModule):
 
     def __init__(self, dim: int, heads: int = 8, dim_head: int = 64):
         super().__init__()
-        if min(dim, heads, dim_head) < 1:
-            raise ValueError(
-                f"Attention wants sizes of at least 1; got {dim=}, {heads=}, {dim_head=}"
-            )
+        require_positive(self, dim=dim, heads=heads, dim_head=dim_head)
         self.dim, self.heads, self.scale = dim, heads, dim_head**-0.5
         self.norm = nn.LayerNorm(dim)
         self.to_qkv = nn.Linear(dim, 3 * heads * dim_head, bias=False)
@@ -94,10 +91,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, hidden_dim: int):
         super().__init__()
-        if min(dim, hidden_dim) < 1:
-            raise ValueError(
-                f"FeedForward wants sizes of at least 1; got {dim=}, {hidden_dim=}"
-            )
+        require_positive(self, dim=dim, hidden_dim=hidden_dim)
         self.dim = dim
         self.net = nn.Sequential(
             nn.LayerNorm(dim), nn.Linear(dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, dim)

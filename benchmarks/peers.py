@@ -4,16 +4,8 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+import torchvision_operators  # noqa: F401
 from torch import Tensor, nn
-
-try:
-    import torchvision  # noqa: F401
-except RuntimeError:
-    # Its compiled operators do not load beside every build of torch. Nothing here calls them, but torchvision
-    # registers shapes for two: declare these where they lack.
-    declared = torch.library.Library("torchvision", "DEF")
-    declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    declared.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 # isort: split
 from fightingcv_attention.attention.CBAM import ChannelAttention as FightingChannelGate

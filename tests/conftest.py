@@ -7,19 +7,11 @@ from pathlib import Path
 import jaxtyping
 import pytest
 import torch
+import torchvision_operators  # noqa: F401 (before timm and vit-pytorch import torchvision)
 from playwright.sync_api import Browser, Page, sync_playwright
 
 # Before anything imports attn_lib: what is imported already stays unchecked.
 jaxtyping.install_import_hook("attn_lib", "beartype.beartype")
-
-# timm and vit-pytorch import torchvision, whose compiled operators do not load beside every build of torch.
-# Nothing here calls them, but torchvision registers shapes for two: declare these where they lack.
-try:
-    import torchvision  # noqa: F401
-except RuntimeError:
-    declared = torch.library.Library("torchvision", "DEF")
-    declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    declared.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 BUILT = Path(__file__).parent.parent / "_build" / "html"
 

@@ -1,25 +1,22 @@
 """The built pages in a real browser, opened from the file system with the network cut."""
 
-import base64
-import io
-import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import BUILT
-from PIL import Image
+from browsing import decoded, payload, picture, pixel
 from playwright.sync_api import Page
 
 from attn_lib import record, zoo
 from attn_lib.data import cluttered_digits
+from attn_lib.figures import AttentionExplorer
 
 PAGES = (
     "index",
     "foundations/attention_without_learning",
     "spatial/self_attention",
+    "appendix/gallery",
     "appendix/speed",
     "search",
     "genindex",
@@ -42,17 +39,7 @@ def chosen(page: Page) -> int:
 
 
 def data(name: str) -> dict:
-    """What the page's first explorer was published with."""
-    found = re.search(
-        r'<attention-explorer.*?json">(.*?)</script>',
-        (BUILT / f"{name}.html").read_text(),
-        re.DOTALL,
-    )
-    return json.loads(found[1])
-
-
-def decoded(value: dict, dtype: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(value["base64"]), dtype)
+    return payload(name, "attention-explorer")
 
 
 def centre(page: Page, query: int, grid: list[int], map: int = 0) -> dict:
@@ -82,11 +69,9 @@ def test_a_page_is_quiet_fits_and_is_accessible(visit, name, scheme, width):
 @every_living_page
 def test_without_scripts_a_picture_with_words_stands_in(visit, name):
     page = visit(name, java_script_enabled=False)
-    for picture in explorer(page).locator("img").all():
-        assert picture.is_visible() and picture.bounding_box()["height"] > 200
-        assert re.fullmatch(
-            r".+: most on row \d+, column \d+: .*", picture.get_attribute("alt")
-        )
+    for image in explorer(page).locator("img").all():
+        assert image.is_visible() and image.bounding_box()["height"] > 200
+        assert re.fullmatch(r".+: most on row \d+, column \d+: .*", image.get_attribute("alt"))
     assert len(explorer(page).locator(".attn-still").get_attribute("aria-label").split()) > 10
 
 
@@ -97,7 +82,7 @@ def test_what_is_drawn_is_what_the_numbers_say(visit, name):
     weights = decoded(figure["weights"], "u1").reshape(len(figure["names"]), -1, m)
     peaks = decoded(figure["peaks"], "<f4").reshape(len(figure["names"]), -1)
     colours = decoded(figure["colours"], "u1").reshape(256, 3).astype(float)
-    grey = 0.75 * np.asarray(picture_of(figure).convert("L"), float)
+    grey = 0.75 * np.asarray(picture(figure["image"]).convert("L"), float)
     for query in (0, 7, figure["query"]):
         canvas(page).hover(position=centre(page, query, grid))
         for map in range(len(figure["names"])):
@@ -111,25 +96,8 @@ def test_what_is_drawn_is_what_the_numbers_say(visit, name):
                 under = grey[int(place[0] * grey.shape[0]), int(place[1] * grey.shape[1])]
                 opacity = 0.9 * np.sqrt(level[key] / 255)
                 wanted = under * (1 - opacity) + colours[level[key]] * opacity
-                drawn = page.evaluate(
-                    PIXEL,
-                    [canvas(page, map).element_handle(), *place],
-                )
+                drawn = pixel(canvas(page, map), *place)
                 assert np.abs(wanted - drawn[:3]).max() < 5, (query, map, key)
-
-
-# Of a copy: reading a canvas back makes Chromium warn, and slow that canvas down.
-PIXEL = """([canvas, y, x]) => {
-  const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-  copy.drawImage(canvas, Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1, 0, 0, 1, 1);
-  return Array.from(copy.getImageData(0, 0, 1, 1).data);
-}"""
-
-
-def picture_of(figure: dict) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(figure["image"].split(",")[1]))).convert(
-        "RGB"
-    )
 
 
 def test_the_numbers_are_those_of_the_trained_and_the_untrained_network():
@@ -241,6 +209,6 @@ def test_the_script_is_also_what_jupyter_runs(visit):
           el.querySelector("canvas").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown" }));
           return told;
         }""",
-        [(Path(zoo.__file__).parent / "figures/attention_explorer.js").read_text(), figure],
+        [AttentionExplorer._esm, figure],
     )
     assert told == [["query", figure["query"] + 10], "saved"]

@@ -4,17 +4,6 @@ const PIXELS = 480; // of a canvas's side: two for each that a reader sees, on a
 
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children); // strings become text, never markup
-  return made;
-}
-
-function bytes(view) {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
-
 // The weights of one map and query, and the largest of them.
 function reader(model) {
   const [rows, columns] = model.get("grid");
@@ -99,10 +88,6 @@ function makeScale(colours) {
   return { el: element("div", { class: "attn-scale" }, "weight 0 %", bar, top), top };
 }
 
-function percent(weight) {
-  return `${(100 * weight).toFixed(weight < 0.0995 ? 1 : 0)} %`;
-}
-
 // The share of a row's weight that lies inside the box: each cell counts by the part of it inside.
 function massInside(row, relation, box, [imageHeight, imageWidth]) {
   const overlap = (start, stop, cell, size) => Math.max(0, Math.min(stop, (cell + 1) * size) - Math.max(start, cell * size)) / size;
@@ -150,8 +135,7 @@ function render({ model, el }) {
   }
 
   function choose(query) {
-    model.set("query", query);
-    model.save_changes();
+    tell(model, "query", query);
     show(query);
   }
 
@@ -179,9 +163,8 @@ function render({ model, el }) {
   }
   model.on("change:query", () => show(model.get("query")));
 
+  ready(el, model);
   el.classList.add("attn-explorer");
-  el.setAttribute("role", "group");
-  el.setAttribute("aria-label", model.get("alt"));
   el.append(
     element("div", { class: "attn-panels" }, ...names.map((name, map) =>
       element("figure", {}, panels[map].canvas, element("figcaption", {}, element("strong", {}, name), " ", notes[map])))),

@@ -1,6 +1,7 @@
 """What every living figure is: one widget, one script, and a picture for where neither runs."""
 
 import base64
+import gzip
 import io
 import json
 from pathlib import Path
@@ -12,16 +13,19 @@ from PIL import Image
 from .static import require_alt
 
 HERE = Path(__file__).parent
+FIGURES: list[type["LivingFigure"]] = []  # in the order of their definition
 
 
 class LivingFigure(anywidget.AnyWidget):
     """A figure that responds to the reader with a kernel (Jupyter, Colab) and without (the published book).
 
-    A subclass names its `tag`, sets `_esm` and `_css` to its files, declares synced traits, and writes
-    `still()`. Its script is an ES module, `export default { render({ model, el }) }`. Jupyter runs it with
-    the widget's model; on a page the custom element `tag` runs it with a model read from the page.
+    A subclass has a `name`, the stem of its .js and .css beside this file, declares synced traits, and writes
+    `still()`. Its script is an ES module, `export default { render({ model, el }) }`, which may use all that
+    common.js defines. Jupyter runs it with the widget's model; on a page the custom element `tag` runs it with
+    a model read from the page.
     """
 
+    name: str
     tag: str
     alt = traitlets.Unicode().tag(sync=True)
 
@@ -29,6 +33,14 @@ class LivingFigure(anywidget.AnyWidget):
     def _check_alt(self, proposal):
         require_alt(proposal["value"])
         return proposal["value"]
+
+    def __init_subclass__(cls, **kwargs):
+        if "name" in vars(cls):  # not in the class that traitlets derives for each instance
+            cls.tag = cls.name.replace("_", "-")
+            cls._esm = _file("common.js") + _file(f"{cls.name}.js")
+            cls._css = _file("common.css") + _file(f"{cls.name}.css")
+            FIGURES.append(cls)
+        super().__init_subclass__(**kwargs)
 
     def still(self) -> str:
         """The figure before anyone touches it, as HTML: pictures with words, laid out like the living one."""
@@ -50,6 +62,10 @@ class LivingFigure(anywidget.AnyWidget):
             f'<script type="application/json">{payload}</script></{self.tag}>'
         )
 
+    def weight(self) -> int:
+        """Bytes that a reader of the published page loads for this figure, compressed."""
+        return len(gzip.compress(self.to_html().encode()))
+
     def _own_traits(self) -> set[str]:
         theirs = set(anywidget.AnyWidget.class_trait_names(sync=True))
         return {
@@ -70,22 +86,26 @@ def _encode(value):
     return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
+def _file(name: str) -> str:
+    return (HERE / name).read_text()
+
+
 def page_script() -> str:
     """All figures as one classic script: browsers refuse modules to pages opened from the file system."""
     figures = "".join(
-        f'define("{figure.tag}", (() => {{\n{_module_body(figure)}}})());\n'
-        for figure in LivingFigure.__subclasses__()
+        f'define("{figure.tag}", (() => {{\n{_module_body(figure.name)}}})());\n'
+        for figure in FIGURES
     )
-    return f"(() => {{\n{(HERE / 'page.js').read_text()}\n{figures}}})();\n"
+    return f"(() => {{\n{_file('common.js')}\n{_file('page.js')}\n{figures}}})();\n"
 
 
-def _module_body(figure: type[LivingFigure]) -> str:
-    source = str(figure._esm)
+def _module_body(name: str) -> str:
+    source = _file(f"{name}.js")
     if source.count("export default ") != 1:
-        raise ValueError(f"the script of {figure.__name__} wants exactly one 'export default'")
+        raise ValueError(f"{name}.js wants exactly one 'export default'")
     return source.replace("export default ", "return ")
 
 
 def page_style() -> str:
     """The style of all figures."""
-    return "".join(str(figure._css) for figure in LivingFigure.__subclasses__())
+    return _file("common.css") + "".join(_file(f"{figure.name}.css") for figure in FIGURES)

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..data import coverage
-from .base import HERE, LivingFigure, to_data_url
+from .base import LivingFigure, to_data_url
 from .colours import COLOUR_MAP, QUANTITIES
 
 PANEL = 360  # pixels of a panel's width in the still picture
@@ -39,9 +39,7 @@ class AttentionExplorer(LivingFigure):
             match the maps, or the image is smaller than a grid.
     """
 
-    tag = "attention-explorer"
-    _esm = HERE / "attention_explorer.js"
-    _css = HERE / "attention_explorer.css"
+    name = "attention_explorer"
 
     image = traitlets.Unicode().tag(sync=True)  # a data URL
     size = traitlets.List(traitlets.Int()).tag(sync=True)  # the image's height and width
@@ -138,9 +136,9 @@ class AttentionExplorer(LivingFigure):
         colours = np.frombuffer(self.colours, np.uint8).reshape(256, 3)[::51]
         stops = ", ".join(f"rgb({red},{green},{blue})" for red, green, blue in colours)
         return (
-            f'<div class="attn-explorer attn-still" role="group" aria-label="{html.escape(self.alt)}">'
+            f'<div class="attn-living attn-explorer attn-still" role="group" aria-label="{html.escape(self.alt)}">'
             f'<div class="attn-panels">{panels}</div><div class="attn-foot">'
-            f"<span>Query: {query}. <span>{HINT}</span></span>"
+            f'<span>Query: {query}. <span class="attn-hint">{HINT}</span></span>'
             f'<div class="attn-scale">weight 0 % <span class="attn-bar" style="background: '
             f'linear-gradient(to right, {stops})"></span> {_percent(top)}, middle {_percent(top / 4)}'
             "</div></div></div>"

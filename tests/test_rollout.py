@@ -1,0 +1,41 @@
+"""Rollout: rows sum to 1, the order of the layers, and the residual connection."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from attn_lib import rollout
+
+
+def layers(count: int, n: int = 5) -> list:
+    return [torch.rand(2, 3, n, n).softmax(-1) for _ in range(count)]
+
+
+def test_each_row_sums_to_1():
+    assert_close(rollout(layers(4)).sum(-1), torch.ones(2, 5))
+
+
+def test_it_is_the_product_of_halved_layers_with_the_first_rightmost():
+    first, second = layers(2)
+    eye = torch.eye(5)
+    halved = [(eye + weights.mean(1)) / 2 for weights in (first, second)]
+    assert_close(rollout([first, second]), halved[1] @ halved[0])
+    assert not torch.allclose(rollout([first, second]), rollout([second, first]))
+
+
+def test_layers_that_look_only_at_themselves_leave_each_token_itself():
+    eye = torch.eye(5).expand(1, 2, 5, 5)
+    assert_close(rollout([eye] * 6), torch.eye(5)[None])
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        ([], r"got \[\]"),
+        ([torch.ones(1, 2, 3, 4)], r"\(1, 2, 3, 4\)"),
+        ([torch.ones(1, 2, 3, 3), torch.ones(1, 2, 4, 4)], r"\(1, 2, 4, 4\)"),
+    ],
+)
+def test_layers_that_do_not_fit_are_refused(maps, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        rollout(maps)
