@@ -107,10 +107,14 @@ def _pattern(statement: ast.stmt) -> str:
 def _axes(pattern: str, ndim: int = 0) -> Axes:
     """The names of axes, (b, n, d) of "b (h w) d", None for what has no name of its own.
 
-    Of an input of `ndim` axes, "*size" is (h, w), (t, h, w) of a video, (t,) of a sequence.
+    Of an input of `ndim` axes, "*size" is (h, w), (t, h, w) of a video, (t,) of a sequence; other stars
+    stand for as many axes without names.
     """
     parts = re.findall(r"\([^)]*\)|\S+", pattern.replace("(h w)", "n"))
-    if "*size" in parts:
-        place, grid = parts.index("*size"), {1: ["t"], 2: ["h", "w"], 3: ["t", "h", "w"]}
-        parts[place : place + 1] = grid.get(ndim - len(parts) + 1, [])
+    for place, part in enumerate(parts):
+        if part.startswith("*"):
+            count = max(ndim - len(parts) + 1, 0)
+            grid = {1: ["t"], 2: ["h", "w"], 3: ["t", "h", "w"]}.get(count, [])
+            parts[place : place + 1] = grid if part == "*size" else ["1"] * count
+            break
     return tuple(part if part.isidentifier() else None for part in parts)

@@ -52,6 +52,13 @@ class TracedLine:
     ran: bool = False
     statement: int = 0
 
+    @property
+    def comments(self) -> list[str]:
+        """What it made, a line for each tensor, indented as what follows it."""
+        inner = 4 if re.search(r":\s*(#.*)?$", self.source) else 0
+        indent = len(self.source) - len(self.source.lstrip()) + inner
+        return [f"{'':{indent}}# {tensor}" for tensor in self.tensors]
+
 
 @dataclass(frozen=True)
 class TracedMethod:
@@ -70,12 +77,6 @@ class TracedMethod:
     lines: tuple[TracedLine, ...]
     calls: tuple["TracedMethod", ...] = ()
 
-    @property
-    def key(self) -> tuple:
-        """What two tellings of one function with the same shapes have in common."""
-        made = ((t.name, t.shape, t.dtype) for line in self.lines for t in line.tensors)
-        return self.origin, tuple(line.ran for line in self.lines), tuple(made)
-
     def walk(self, depth: int = 0) -> Iterator[tuple[int, "TracedMethod"]]:
         """This method, then those that it called, each with how deep it lies."""
         yield depth, self
@@ -85,8 +86,5 @@ class TracedMethod:
     def __str__(self) -> str:
         text = [f"# {self.origin}"]
         for line in self.lines:
-            text.append(line.source)
-            inner = 4 if re.search(r":\s*(#.*)?$", line.source) else 0
-            indent = len(line.source) - len(line.source.lstrip()) + inner
-            text += [f"{'':{indent}}# {tensor}" for tensor in line.tensors]
+            text += [line.source, *line.comments]
         return "\n".join(text)

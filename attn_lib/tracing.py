@@ -48,7 +48,7 @@ def trace_shapes(module: nn.Module, *inputs: Any) -> tuple[TracedMethod, ...]:
             calls = [attention, reweight, tracer.run("forward", inputs)[0]]
         else:
             calls = [tracer.run("forward", inputs)[0]]
-    told = {call.told().key for call in calls}  # these have a place of their own
+    told = {call.key() for call in calls}  # these have a place of their own
     return tuple(call.told(told) for call in calls)
 
 
@@ -59,11 +59,18 @@ class _Call:
         ValueError: the source cannot be found.
     """
 
-    def __init__(self, name: str, function: FunctionType, sizes: Mapping[str, int], given: Any):
-        self.name, self.code = name, function.__code__
+    def __init__(
+        self,
+        name: str,
+        function: FunctionType,
+        owner: Any,
+        sizes: Mapping[str, int],
+        given: Any,
+    ):
+        self.name, self.code, self.owner = name, function.__code__, type(owner)
         self.origin = f"{function.__module__}.{function.__qualname__}"
         self.source, self.first, self.statements = _source(function)
-        self.names, self.given = AxisNames(function, sizes), given
+        self.names, self.given = AxisNames(function, {**sizes, **_heads(owner)}), given
         self.seen: dict[ast.stmt, list[TracedTensor]] = {}
         self.ran: set[ast.stmt] = set()
         self.calls: list[_Call] = []
@@ -129,18 +136,20 @@ class _Call:
             for number, text in enumerate(self.source, self.first)
         )
 
-    def told(self, before: set | None = None) -> TracedMethod:
-        """What came about; with it, where a set of keys is given, the calls whose keys are not yet in it."""
-        method = TracedMethod(self.name, self.origin, self.lines())
-        if before is None:
-            return method
+    def key(self) -> tuple:
+        """What two calls of one function, with the same shapes, of modules of one class have in common."""
+        lines = self.lines()
+        made = ((t.name, t.shape, t.dtype) for line in lines for t in line.tensors)
+        return self.origin, self.owner, tuple(line.ran for line in lines), tuple(made)
+
+    def told(self, before: set) -> TracedMethod:
+        """What came about, with those calls whose keys are not among those `before`, which then has them."""
         calls = []
         for call in self.calls:
-            key = call.told().key
-            if call.returning in call.seen and key not in before:
-                before.add(key)
+            if call.returning in call.seen and call.key() not in before:
+                before.add(call.key())
                 calls.append(call.told(before))
-        return replace(method, calls=tuple(calls))
+        return TracedMethod(self.name, self.origin, self.lines(), tuple(calls))
 
 
 class _Tracer:
@@ -164,7 +173,7 @@ class _Tracer:
         function = inspect.unwrap(getattr(method, "__func__", method))
         if not isinstance(function, FunctionType):
             raise ValueError(f"{owner}.{name} is no Python function: {function!r}")
-        self.outer = _Call(name, function, _heads(self.module), self.given)
+        self.outer = _Call(name, function, self.module, {}, self.given)
         before = sys.gettrace()
         sys.settrace(self.enter)
         try:
@@ -203,9 +212,9 @@ class _Tracer:
         if caller is None or function is None:
             return None
         name = self.paths.get(owner, "") if isinstance(owner, nn.Module) else ""
-        sizes = caller.names.sizes | _heads(owner)
         try:
-            call = _Call(name + function.__name__, function, sizes, self.given)
+            name += function.__name__
+            call = _Call(name, function, owner, caller.names.sizes, self.given)
         except ValueError:  # made by a program: its caller's line tells what it gave
             return None
         caller.calls.append(call)

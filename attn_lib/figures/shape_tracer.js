@@ -11,7 +11,7 @@ function makeBox(across, down, full) {
     for (const name in attributes) node.setAttribute(name, attributes[name]);
     return node;
   };
-  const svg = made("svg", { viewBox: `0 0 ${full} ${Math.max(down, 1)}`, preserveAspectRatio: "xMinYMin", "aria-hidden": "true" });
+  const svg = made("svg", { viewBox: `0 0 ${full} ${down}`, preserveAspectRatio: "xMinYMin", "aria-hidden": "true" });
   svg.append(made("rect", { width: across, height: down }));
   return svg;
 }
@@ -20,7 +20,7 @@ function makeBox(across, down, full) {
 function makeBlock({ step, lines, made }, choose) {
   const code = [
     ...lines.map((parts) => element("code", {}, ...(parts.length ? parts.map((part) => coloured(...part)) : [" "]))),
-    ...made.map(([text, quantity]) => element("code", { class: "attn-made" }, coloured(`# ${text}`, quantity))),
+    ...made.map(([text, quantity]) => element("code", { class: "attn-made" }, coloured(text, quantity))),
   ];
   if (step < 0) return { el: element("div", { class: "attn-step attn-unrun" }, ...code) };
   const control = element("input", { type: "radio", name: "line" });
@@ -53,11 +53,11 @@ function makeSection(method, model, choose) {
   const slots = method.slots.map((slot) => makeSlot(slot, full));
   // In a form of its own, whose radio buttons no other figure's disturb.
   const source = element("form", { class: "attn-source", "aria-label": `Source of ${method.name}` }, ...blocks.map(({ el }) => el));
-  const el = element("details", { style: `--depth: ${method.depth}` },
+  const el = element("details", {},
     element("summary", {}, element("strong", {}, method.name), " ", element("span", {}, method.origin)),
     element("div", { class: "attn-columns" }, source,
       element("div", { class: "attn-tensors" }, ...slots.map((slot) => slot.el),
-        element("div", { class: "attn-scale" }, makeBox(model.get("bar"), 0, full), element("span", {}, model.get("scale"))))));
+        element("div", { class: "attn-scale" }, makeBox(model.get("bar"), 1, full), element("span", {}, model.get("scale"))))));
   const show = (now) => {
     for (const block of blocks) block.el.classList.toggle("attn-now", block.step === now);
     for (const slot of slots) slot.show(now);
@@ -66,13 +66,13 @@ function makeSection(method, model, choose) {
     for (const block of blocks) if (block.control) block.control.checked = block.step === step;
   };
   const holds = (step) => method.start <= step && step < method.stop;
-  return { el, source, show, check, holds, last: method.stop - 1 };
+  return { el, source, show, check, holds, last: method.stop - 1, depth: method.depth };
 }
 
 function render({ model, el }) {
   const sections = model.get("methods").map((method) => makeSection(method, model, choose));
   const said = model.get("methods").flatMap(({ blocks }) => blocks).filter(({ step }) => step >= 0).map((block) => block.said);
-  const output = element("output");
+  const output = element("output", { class: "attn-said" });
   const before = button("◀ Line before", () => choose(model.get("step") - 1));
   const next = button("Next line ▶", () => choose(model.get("step") + 1));
   let chosen = { step: -1, section: null };
@@ -88,15 +88,12 @@ function render({ model, el }) {
     settle();
   }
 
-  // The chosen line's section opens, and the one that it leaves closes.
+  // The chosen line's section opens, with those around it; others close.
   function settle() {
     const step = model.get("step");
     if (step === chosen.step) return;
     const section = sections.find(({ holds }) => holds(step));
-    if (section !== chosen.section) {
-      if (chosen.section) chosen.section.el.open = false;
-      section.el.open = true;
-    }
+    if (section !== chosen.section) for (const each of sections) each.el.open = each.el.contains(section.el);
     chosen = { step, section };
     for (const each of sections) each.check(step);
     before.disabled = step === 0;
@@ -118,12 +115,14 @@ function render({ model, el }) {
   }
   model.on("change:step", settle);
 
+  // What a method called is folded into it.
+  sections.forEach(({ el, depth }, i) => sections.slice(0, i).findLast((other) => other.depth < depth)?.el.append(el));
+
   ready(el, model);
   el.classList.add("attn-tracer");
   el.append(
-    element("div", { class: "attn-controls" }, before, next),
-    ...sections.map((section) => section.el),
-    element("div", { class: "attn-foot" }, output, element("span", { class: "attn-hint" }, "☞ Point at a line, choose it, or press arrow keys.")),
+    element("div", { class: "attn-controls" }, before, next, element("span", {}, "☞ Point at a line, or choose it."), output),
+    ...sections.filter(({ depth }) => depth === 0).map((section) => section.el),
   );
   settle();
 }

@@ -4,7 +4,7 @@ import html
 import io
 import math
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import traitlets
@@ -13,17 +13,16 @@ from torch import nn
 from ..shapes import TracedLine, TracedMethod, TracedTensor
 from ..tracing import trace_shapes
 from .base import LivingFigure
+from .boxes import draw, rounded, sides
 
-HINT = "☞ Point at a line, choose it, or press arrow keys."
+HINT = "☞ Point at a line, or choose it."
 # What equations call otherwise in code; and what a method returns.
 QUANTITY_OF = {
     "query": "query", "theta": "query", "key": "key", "phi": "key", "value": "value", "g": "value",
     "scores": "score", "weights": "weight",
 }  # fmt: skip
 RETURNS = {"attention": "weight", "reweight": "output", "forward": "output"}
-POSITIONS = ("t", "h", "w", "n")
-TALLEST = 4  # an entry is at least this many times as wide as the tallest box in it is high
-LONGEST = 100  # a box longer than wide by more than this has its image rows side by side
+TALLEST = 3  # an entry is at least this many times as wide as the tallest box in it is high
 
 
 class ShapeTracer(LivingFigure):
@@ -55,23 +54,21 @@ class ShapeTracer(LivingFigure):
     step = traitlets.Int().tag(sync=True)
 
     def __init__(self, module: nn.Module, *inputs: Any, alt: str, step: int | None = None):
-        methods = [pair for method in trace_shapes(module, *inputs) for pair in method.walk()]
-        self._text = "\n\n".join(str(method) for _, method in methods)
+        walked = [pair for method in trace_shapes(module, *inputs) for pair in method.walk()]
+        methods = [method for _, method in walked]
+        self._text = "\n\n".join(map(str, methods))
         told, count = [], 0
-        for depth, method in methods:
+        for depth, method in walked:
             told.append(_method(method, depth, count))
             count = told[-1]["stop"]
         states = [state for method in told for slot in method["slots"] for state in slot]
         full = max(max(s["across"] for s in states), TALLEST * max(s["down"] for s in states))
-        tensors = [t for _, method in methods for line in method.lines for t in line.tensors]
-        batch = next((t.shape[0] for t in tensors if t.axes[:1] == ("b",)), 1)
         super().__init__(
             alt=alt,
             methods=told,
             full=full,
-            bar=_round(full / 4),
-            scale=f"{_round(full / 4):,} numbers. To scale, {f'one of b={batch}' if batch > 1 else 'whole'}: "
-            "positions down, all else across.",
+            bar=rounded(full / 4),
+            scale=_scale(methods, rounded(full / 4)),
             step=told[0]["stop"] - 1 if step is None else step,
         )
 
@@ -101,35 +98,37 @@ class ShapeTracer(LivingFigure):
 
     def still(self) -> str:
         # The elements that shape_tracer.js makes, so that nothing moves when it takes over.
-        sections = "".join(self._section(method) for method in self.methods)
+        sections = "".join(self._sections(0, len(self.methods)))
         return (
             f'<div class="attn-living attn-tracer attn-still" role="group" aria-label="{html.escape(self.alt)}">'
             '<div class="attn-controls"><span class="attn-button">◀ Line before</span>'
-            '<span class="attn-button">Next line ▶</span></div>'
-            f'{sections}<div class="attn-foot"><output>{html.escape(self._said())}</output>'
-            f'<span class="attn-hint">{HINT}</span></div></div>'
+            f'<span class="attn-button">Next line ▶</span><span>{HINT}</span></div>{sections}</div>'
         )
 
-    def _said(self) -> str:
-        return next(
-            block["said"]
-            for method in self.methods
-            for block in method["blocks"]
-            if block["step"] == self.step
-        )
+    def _sections(self, start: int, stop: int) -> Iterator[str]:
+        """Methods from `start` on, each with those that it called, which lie deeper, folded into it."""
+        while start < stop:
+            end = start + 1
+            while end < stop and self.methods[end]["depth"] > self.methods[start]["depth"]:
+                end += 1
+            yield self._section(start, end)
+            start = end
 
-    def _section(self, method: Mapping[str, Any]) -> str:
+    def _section(self, index: int, end: int) -> str:
+        method = self.methods[index]
         here = method["start"] <= self.step < method["stop"]
+        inside = method["start"] <= self.step < self.methods[end - 1]["stop"]
         now = self.step if here else method["stop"] - 1
         blocks = "".join(_block(block, now) for block in method["blocks"])
         slots = "".join(_slot(slot, now, self.full) for slot in method["slots"])
         name = html.escape(method["name"])
         return (
-            f'<details style="--depth: {method["depth"]}"{" open" if here else ""}><summary><strong>{name}</strong> '
+            f"<details{' open' if inside else ''}><summary><strong>{name}</strong> "
             f'<span>{html.escape(method["origin"])}</span></summary><div class="attn-columns">'
             f'<div class="attn-source" tabindex="0" role="group" aria-label="Source of {name}">{blocks}</div>'
-            f'<div class="attn-tensors">{slots}<div class="attn-scale">{_box(self.bar, 0, self.full)}'
-            f"<span>{html.escape(self.scale)}</span></div></div></div></details>"
+            f'<div class="attn-tensors">{slots}<div class="attn-scale">{draw(self.bar, 1, self.full)}'
+            f"<span>{html.escape(self.scale)}</span></div></div></div>"
+            f"{''.join(self._sections(index + 1, end))}</details>"
         )
 
 
@@ -157,7 +156,11 @@ def _method(method: TracedMethod, depth: int, start: int) -> dict[str, Any]:
             {
                 "step": step if group[0].ran else -1,
                 "lines": [texts[line.number - method.lines[0].number] for line in group],
-                "made": [[str(t), slots[t.name][-1]["quantity"]] for t in made],
+                "made": [
+                    [comment, slots[t.name][-1]["quantity"]]
+                    for line in group
+                    for comment, t in zip(line.comments, line.tensors, strict=True)
+                ],
                 "said": f"New: {'; '.join(map(str, made))}." if made else "Nothing new.",
             }
         )
@@ -185,26 +188,13 @@ def _state(tensor: TracedTensor) -> dict[str, Any]:
     }
 
 
-def sides(tensor: TracedTensor) -> tuple[int, int]:
-    """How many numbers lie across and down the box of a tensor: of one image, where there is a batch.
-
-    Positions (t, h, w and the first n) go down, all else across. Where there are none, the last axis longer
-    than 1 goes across. Where that makes a needle of an image, its rows lie side by side: c·w across, h down.
-    """
-    axes = list(zip(tensor.axes, tensor.shape, strict=True))
-    if tensor.axes[:1] == ("b",):
-        axes = axes[1:]
-    named = [name for name, _ in axes]
-    places = {named.index(name) for name in POSITIONS if name in named}
-    if not places:
-        long = [i for i, (_, size) in enumerate(axes) if size > 1]
-        places = set(long[:-1])
-    down = math.prod(size for i, (_, size) in enumerate(axes) if i in places)
-    across = math.prod(size for i, (_, size) in enumerate(axes) if i not in places)
-    if down > LONGEST * across and {"h", "w"} <= set(named):
-        width = dict(axes)["w"]
-        return across * width, down // width
-    return across, down
+def _scale(methods: list[TracedMethod], bar: int) -> str:
+    lines = [line for method in methods for line in method.lines]
+    tensors = [tensor for line in lines for tensor in line.tensors]
+    batch = next((t.shape[0] for t in tensors if t.axes[:1] == ("b",)), 1)
+    one = f"for one of b={batch}: " if batch > 1 else ""
+    italic = "" if all(line.ran or not line.source for line in lines) else " Italic: not run."
+    return f"{bar:,} numbers. Boxes to scale, {one}positions down, all else across.{italic}"
 
 
 def _coloured(source: list[str], quantities: Mapping[str, str]) -> list[list[tuple[str, str]]]:
@@ -232,7 +222,7 @@ def _block(block: Mapping[str, Any], now: int) -> str:
         for line in block["lines"]
     )
     made = "".join(
-        f'<code class="attn-made">{_part("# " + text, quantity)}</code>'
+        f'<code class="attn-made">{_part(text, quantity)}</code>'
         for text, quantity in block["made"]
     )
     kind = "attn-unrun" if block["step"] < 0 else "attn-now" if block["step"] == now else ""
@@ -256,22 +246,9 @@ def _slot(slot: list[Mapping[str, Any]], now: int, full: int) -> str:
         states.append(
             f'<div class="attn-state{colour}{kinds}"><span><strong>{html.escape(state["name"])}</strong> '
             f"<code>{html.escape(state['sizes'])}</code></span> <small>{html.escape(state['memory'])}</small>"
-            f"{_box(state['across'], state['down'], full)}</div>"
+            f"{draw(state['across'], state['down'], full)}</div>"
         )
     return f'<div class="attn-slot">{"".join(states)}</div>'
-
-
-def _box(across: int, down: int, full: int) -> str:
-    return (
-        f'<svg viewBox="0 0 {full} {max(down, 1)}" preserveAspectRatio="xMinYMin" aria-hidden="true">'
-        f'<rect width="{across}" height="{down}"></rect></svg>'
-    )
-
-
-def _round(number: float) -> int:
-    """The largest of 1, 2, 5, 10, 20, 50 … that is not above a number, and at least 1."""
-    power = 10 ** math.floor(math.log10(max(number, 1)))
-    return max(step * power for step in (1, 2, 5) if step * power <= max(number, 1))
 
 
 def _bytes(size: float) -> str:
