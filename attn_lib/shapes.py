@@ -84,7 +84,7 @@ class TracedMethod:
             yield from call.walk(depth + 1)
 
     def __str__(self) -> str:
-        text = [f"# {self.origin}"]
+        text = [f"# {self.name}: {self.origin}"]
         for line in self.lines:
             text += [line.source, *line.comments]
         return "\n".join(text)

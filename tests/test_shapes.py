@@ -79,7 +79,7 @@ def test_lines_know_their_statement():
 def test_the_text_is_the_source_with_true_comments():
     attention, *_ = trace_shapes(SelfAttention2d(16).half(), torch.randn(2, 16, 6, 5).half())
     lines = str(attention).splitlines()
-    assert lines[0] == "# attn_lib.spatial.SelfAttention2d.attention"
+    assert lines[0] == "# attention: attn_lib.spatial.SelfAttention2d.attention"
     assert lines[2] == "    # x: b=2 c=16 h=6 w=5, float16"
     assert lines[-2:] == [
         "    return scores.softmax(dim=-1)",

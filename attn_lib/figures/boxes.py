@@ -47,7 +47,7 @@ def draw(across: int, down: int, full: int) -> str:
     )
 
 
-def rounded(number: float) -> int:
+def rounded(number: float | int) -> int:
     """The largest of 1, 2, 5, 10, 20, 50 … that is not above a number, and at least 1."""
     power = 10 ** math.floor(math.log10(max(number, 1)))
     return max(step * power for step in (1, 2, 5) if step * power <= max(number, 1))

@@ -251,7 +251,7 @@ def _slot(slot: list[Mapping[str, Any]], now: int, full: int) -> str:
     return f'<div class="attn-slot">{"".join(states)}</div>'
 
 
-def _bytes(size: float) -> str:
+def _bytes(size: float | int) -> str:
     for unit in ("B", "kB", "MB"):
         if size < 999.5:
             return f"{size:.3g} {unit}"
