@@ -22,6 +22,8 @@ BELOW = [
             "mechanisms",
             "data",
             "recording",
+            "axes",
+            "shapes",
             "tracing",
             "costs",
             "formulas",

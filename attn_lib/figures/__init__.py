@@ -4,11 +4,13 @@ from .base import LivingFigure, page_script, page_style
 from .colours import QUANTITIES, theme_css
 from .explorer import AttentionExplorer
 from .static import show, show_images, show_source, style
+from .tracer import ShapeTracer
 
 __all__ = [
     "QUANTITIES",
     "AttentionExplorer",
     "LivingFigure",
+    "ShapeTracer",
     "page_script",
     "page_style",
     "show",
