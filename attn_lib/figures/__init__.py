@@ -2,12 +2,14 @@
 
 from .base import LivingFigure, page_script, page_style
 from .colours import QUANTITIES, theme_css
+from .cost import CostExplorer
 from .explorer import AttentionExplorer
 from .static import show, show_images, show_source, style
 
 __all__ = [
     "QUANTITIES",
     "AttentionExplorer",
+    "CostExplorer",
     "LivingFigure",
     "page_script",
     "page_style",
