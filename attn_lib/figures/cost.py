@@ -21,7 +21,7 @@ from .expressions import definition, evaluate, to_list, to_mathml, to_tree
 COUNTS = {
     "parameters": {"title": "parameters", "unit": "", "factor": 1},
     "multiply_adds": {"title": "multiply-adds", "unit": "", "factor": 1},
-    "activations": {"title": "bytes of activations (float32)", "unit": "B", "factor": 4},
+    "activations": {"title": "activation bytes, float32", "unit": "B", "factor": 4},
 }
 LETTERS = {
     "side": {"label": "side h = w", "doubles": "h = w doubles"},
@@ -134,7 +134,7 @@ class CostExplorer(LivingFigure):
     ) -> int:
         """What the figure says of a mechanism at its setting, or with other sizes: bytes, of activations."""
         count, mechanism = count or self.count, self._mechanism(name)
-        at = self._at(mechanism, self.sizes | (sizes or {}))
+        at = self._at(mechanism, {**self.sizes, **(sizes or {})})
         return int(self.counts[count]["factor"] * evaluate(mechanism["trees"][count], at))
 
     def own(self, name: str) -> dict[str, int]:

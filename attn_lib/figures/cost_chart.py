@@ -71,19 +71,9 @@ def to_html(element: Element) -> str:
     return tostring(element, encoding="unicode", method="html")
 
 
-def short(number: int, unit: str = "") -> str:
-    """Three digits and a prefix: "7.63 M", "205 kB"; halves are rounded up."""
-    if number < 1000:
-        return f"{number} {unit}".rstrip()
-    power = 1
-    while 2 * number >= 1999 * 1000**power:
-        power += 1
-    size = 1000**power
-    places = next(p for p in (2, 1, 0) if number < 10 ** (3 - p) * size or p == 0)
-    digits = (2 * number * 10**places + size) // (2 * size)
-    if digits == 1000 and places:  # 9.996 k is 10.0 k
-        digits, places = 100, places - 1
-    return f"{digits / 10**places:.{places}f} {' kMGTP'[power]}{unit}"
+def power_of_ten(exponent: int, unit: str) -> str:
+    """As the axis writes it: "10 M", "100 kB"."""
+    return f"{10 ** (exponent % 3)} {' kMGTP'[exponent // 3].strip()}{unit}".strip()
 
 
 def draw(scene: Scene, width: int) -> Element:
@@ -106,16 +96,13 @@ def draw(scene: Scene, width: int) -> Element:
         guide = f"M{_at(x(scene.now))},{TOP}V{bottom}"
         svg.append(make("path", {"class": "attn-guide", "d": guide}))
     drawn = [(i, line) for i, line in enumerate(scene.lines) if min(line.values) > 0]
+    drawn.sort(key=lambda item: not item[1].chosen)  # the broad one beneath the others
     heights = spread([y(line.values[-1]) for _, line in drawn], TOP, bottom)
     svg.extend(_curve(scene, line, i, x, y) for i, line in drawn)
     for (i, line), height in zip(drawn, heights, strict=True):
         svg.extend(_label(line, i, right, y(line.values[-1]), height))
         if line.at is not None:
             svg.append(_mark(x(line.at), y(line.value), i))
-    for _, line in drawn:
-        if line.chosen and line.at is not None:
-            place = {"x": _at(x(line.at)), "y": _at(y(line.value) - 11), "class": "attn-number"}
-            svg.append(make("text", place, short(line.value, scene.unit)))
     return svg
 
 
@@ -150,7 +137,7 @@ def _axes(svg: Element, scene: Scene, x, y, corner: tuple[float, float]) -> None
         rule = {"class": "attn-rule", "d": f"M{LEFT},{height}H{_at(right)}"}
         svg.append(make("path", rule))
         place = {"x": LEFT - 6, "y": height, "class": "attn-y"}
-        svg.append(make("text", place, short(10**decade, scene.unit)))
+        svg.append(make("text", place, power_of_ten(decade, scene.unit)))
     free = 0.0  # where the label before ends
     for stop in scene.stops:
         if x(stop) >= free:

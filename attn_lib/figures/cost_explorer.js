@@ -37,17 +37,7 @@ function build(namespace, [tag, attributes, ...children]) {
 const SVG = "http://www.w3.org/2000/svg";
 const MATHML = "http://www.w3.org/1998/Math/MathML";
 
-function short(number, unit = "") {
-  if (number < 1000) return `${number} ${unit}`.trimEnd();
-  let power = 1;
-  while (2 * number >= 1999 * 1000 ** power) power++;
-  const size = 1000 ** power;
-  let places = number < 10 * size ? 2 : number < 100 * size ? 1 : 0;
-  let digits = Math.floor((2 * number * 10 ** places + size) / (2 * size));
-  if (digits === 1000 && places) [digits, places] = [100, places - 1];
-  return `${(digits / 10 ** places).toFixed(places)} ${" kMGTP"[power]}${unit}`;
-}
-
+const powerOfTen = (exponent, unit) => `${10 ** (exponent % 3)} ${" kMGTP"[Math.floor(exponent / 3)].trim()}${unit}`.trim();
 const pixels = (value) => String(Math.floor(10 * value + 0.5) / 10);
 
 // What all numbers follow from: the formulas at a setting.
@@ -116,7 +106,7 @@ function axes({ title, axis, unit, stops, decades }, { right, bottom, x, y }) {
   for (let decade = decades[0]; decade <= decades[1]; decade++) {
     const height = pixels(y(10 ** decade));
     made.push(["path", { class: "attn-rule", d: `M${LEFT},${height}H${pixels(right)}` }]);
-    made.push(["text", { x: LEFT - 6, y: height, class: "attn-y" }, short(10 ** decade, unit)]);
+    made.push(["text", { x: LEFT - 6, y: height, class: "attn-y" }, powerOfTen(decade, unit)]);
   }
   let free = 0; // where the label before ends
   for (const stop of stops) {
@@ -130,6 +120,7 @@ function axes({ title, axis, unit, stops, decades }, { right, bottom, x, y }) {
 function draw(scene, places) {
   const { x, y, right, bottom } = places;
   const drawn = scene.lines.filter(({ values }) => Math.min(...values) > 0);
+  drawn.sort((a, b) => b.chosen - a.chosen); // the broad one beneath the others
   const heights = spread(drawn.map(({ values }) => y(values.at(-1))), TOP, bottom);
   const curves = drawn.map(({ look, values, chosen }) => {
     const points = values.map((value, i) => `${pixels(x(scene.stops[i]))},${pixels(y(value))}`);
@@ -145,9 +136,7 @@ function draw(scene, places) {
   return ["svg", { viewBox: `0 0 ${scene.width} ${HEIGHT}`, role: "img", "aria-label": said },
     ...axes(scene, places),
     ...(scene.now === null ? [] : [["path", { class: "attn-guide", d: `M${pixels(x(scene.now))},${TOP}V${bottom}` }]]),
-    ...curves, ...labels,
-    ...drawn.filter(({ chosen, at }) => chosen && at !== undefined).map(({ at, value }) =>
-      ["text", { x: pixels(x(at)), y: pixels(y(value) - 11), class: "attn-number" }, short(value, scene.unit)])];
+    ...curves, ...labels];
 }
 
 function makeTable(model, costs) {
@@ -190,7 +179,8 @@ function makeFormula(model, costs) {
     const { terms, where } = costs.mechanisms[index].maths[count];
     const built = (trees) => trees.map((tree) => build(MATHML, tree));
     choice.control.selectedIndex = index;
-    text.replaceChildren(`${title} = ${factor > 1 ? `${factor} × (` : ""}`, ...built(terms), factor > 1 ? ")" : "",
+    text.replaceChildren(`${title} of ${names[index]} = ${factor > 1 ? `${factor} × (` : ""}`,
+      ...built(terms).flatMap((term) => [term, " "]), factor > 1 ? ")" : "",
       ...built(where).flatMap((math, i) => [i ? ", " : " where ", math]));
   }
   return { el: element("div", { class: "attn-formula" }, element("div", { class: "attn-controls" }, choice.el), text), update };

@@ -130,13 +130,15 @@ def _formula(figure: "CostExplorer") -> Element:
     mechanism = next(m for m in figure.mechanisms if m["name"] == figure.chosen)
     count = figure.counts[figure.count]
     maths = mechanism["maths"][figure.count]
-    terms = [_built(term) for term in maths["terms"]]
+    terms = [part for term in maths["terms"] for part in (_built(term), " ")]
     where = [
         part
         for i, part in enumerate(maths["where"])
         for part in (", " if i else " where ", _built(part))
     ]
-    before = f"{count['title']} = " + (f"{count['factor']} × (" if count["factor"] > 1 else "")
+    before = f"{count['title']} of {figure.chosen} = " + (
+        f"{count['factor']} × (" if count["factor"] > 1 else ""
+    )
     names = [known["name"] for known in figure.mechanisms]
     control = _select("Formula of", names, names.index(figure.chosen))
     return make(
