@@ -68,7 +68,9 @@ def make(tag: str, attributes: Mapping[str, object], *children: "str | Element")
 
 
 def to_html(element: Element) -> str:
-    return tostring(element, encoding="unicode", method="html")
+    # As XML, which escapes "<" in attributes too; HTML alone has elements that never close.
+    text = tostring(element, encoding="unicode", short_empty_elements=False)
+    return text.replace("></input>", ">")
 
 
 def power_of_ten(exponent: int, unit: str) -> str:
@@ -109,25 +111,25 @@ def draw(scene: Scene, width: int) -> Element:
 def swatch(look: int) -> Element:
     """A mechanism's line and mark, as the table shows them."""
     box = {"viewBox": "0 0 40 14", "width": 40, "height": 14, "aria-hidden": "true"}
-    return make("svg", box, _stroke("M0,7H40", look), _mark(20, 7, look))
+    return make("svg", box, _stroke("M0,7H40", look), _mark(20.0, 7.0, look))
 
 
-def spread(heights: list[float], top: float, bottom: float) -> list[float]:
+def spread(heights: list[float], top: int, bottom: int) -> list[float]:
     """The heights moved apart, in their order, so that labels there do not meet."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     moved = list(heights)
-    edge = top
+    edge = float(top)
     for i in order:
         moved[i] = max(moved[i], edge)
         edge = moved[i] + LABEL
-    edge = bottom
+    edge = float(bottom)
     for i in reversed(order):
         moved[i] = min(moved[i], edge)
         edge = moved[i] - LABEL
     return moved
 
 
-def _axes(svg: Element, scene: Scene, x, y, corner: tuple[float, float]) -> None:
+def _axes(svg: Element, scene: Scene, x, y, corner: tuple[float, int]) -> None:
     right, bottom = corner
     svg.append(make("text", {"x": 4, "y": 14, "class": "attn-title"}, scene.title))
     middle = _at((LEFT + right) / 2)

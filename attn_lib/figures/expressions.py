@@ -71,6 +71,7 @@ def to_mathml(expression: Expr) -> list[Element]:
     pieces: list[list[Element]] = [[]]
     for part in whole:
         if part.tag == "mo":
+            part.set("form", "infix")  # though it comes first in its piece
             pieces.append([])
         pieces[-1].append(part)
     return [_maths(*piece) for piece in pieces]
