@@ -180,7 +180,7 @@ function makeFormula(model, costs) {
     const built = (trees) => trees.map((tree) => build(MATHML, tree));
     choice.control.selectedIndex = index;
     text.replaceChildren(`${title} of ${names[index]} = ${factor > 1 ? `${factor} × (` : ""}`,
-      ...built(terms).flatMap((term) => [term, " "]), factor > 1 ? ")" : "",
+      ...built(terms).flatMap((term, i) => (i ? [" ", term] : [term])), factor > 1 ? ")" : "",
       ...built(where).flatMap((math, i) => [i ? ", " : " where ", math]));
   }
   return { el: element("div", { class: "attn-formula" }, element("div", { class: "attn-controls" }, choice.el), text), update };

@@ -130,7 +130,7 @@ def _formula(figure: "CostExplorer") -> Element:
     mechanism = next(m for m in figure.mechanisms if m["name"] == figure.chosen)
     count = figure.counts[figure.count]
     maths = mechanism["maths"][figure.count]
-    terms = [part for term in maths["terms"] for part in (_built(term), " ")]
+    terms = [part for term in maths["terms"] for part in (" ", _built(term))][1:]
     where = [
         part
         for i, part in enumerate(maths["where"])
