@@ -2,6 +2,7 @@
 
 from .base import LivingFigure, page_script, page_style
 from .colours import QUANTITIES, theme_css
+from .cost import CostExplorer
 from .explorer import AttentionExplorer
 from .static import show, show_images, show_source, style
 from .tracer import ShapeTracer
@@ -9,6 +10,7 @@ from .tracer import ShapeTracer
 __all__ = [
     "QUANTITIES",
     "AttentionExplorer",
+    "CostExplorer",
     "LivingFigure",
     "ShapeTracer",
     "page_script",

@@ -54,9 +54,7 @@ class LivingFigure(anywidget.AnyWidget):
         """The figure for a page: the same figure gives the same bytes."""
         data = {name: _encode(getattr(self, name)) for name in sorted(self._own_traits())}
         # "<" could end the script element early.
-        payload = json.dumps(data, separators=(",", ":"), sort_keys=True).replace(
-            "<", "\\u003c"
-        )
+        payload = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
         return (
             f'<{self.tag} class="attn-figure">{self.still()}'
             f'<script type="application/json">{payload}</script></{self.tag}>'
