@@ -2,13 +2,16 @@
 
 from .base import LivingFigure, page_script, page_style
 from .colours import QUANTITIES, theme_css
+from .explore import FrameExplorer, explore
 from .explorer import AttentionExplorer
 from .static import show, show_images, show_source, style
 
 __all__ = [
     "QUANTITIES",
     "AttentionExplorer",
+    "FrameExplorer",
     "LivingFigure",
+    "explore",
     "page_script",
     "page_style",
     "show",
