@@ -3,6 +3,7 @@
 from .base import LivingFigure, page_script, page_style
 from .colours import QUANTITIES, theme_css
 from .cost import CostExplorer
+from .explore import FrameExplorer, explore
 from .explorer import AttentionExplorer
 from .static import show, show_images, show_source, style
 from .tracer import ShapeTracer
@@ -11,8 +12,10 @@ __all__ = [
     "QUANTITIES",
     "AttentionExplorer",
     "CostExplorer",
+    "FrameExplorer",
     "LivingFigure",
     "ShapeTracer",
+    "explore",
     "page_script",
     "page_style",
     "show",

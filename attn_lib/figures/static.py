@@ -3,6 +3,7 @@
 import html
 import inspect
 import io
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ import matplotlib.pyplot as plt
 from IPython.display import display
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from torch import Tensor
 
 from .colours import QUANTITIES
@@ -42,22 +44,45 @@ def show(fig: Figure, *, alt: str) -> None:
     Raises:
         ValueError: `alt` says nothing, or is a file name.
     """
+    svg = to_svg(fig, alt)
+    display({"text/html": f'<div class="attn-plot">{svg}</div>', "text/plain": alt}, raw=True)
+
+
+def to_svg(fig: Figure, alt: str, window: Bbox | None = None) -> str:
+    """`fig` as SVG for a page: black follows the page's text, the quantities' colours its theme.
+
+    Args:
+        fig: a finished matplotlib figure; it is closed.
+        alt: what one sees in it, as in `show`.
+        window: the part to keep, in inches; None cuts the empty margins.
+
+    Raises:
+        ValueError: `alt` says nothing, or is a file name.
+    """
     require_alt(alt)
     with mpl.rc_context(STYLE):
         buffer = io.StringIO()
         fig.savefig(
-            buffer, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None}
+            buffer,
+            format="svg",
+            transparent=True,
+            bbox_inches=window or "tight",
+            metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
         )
     plt.close(fig)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace("#000000", "currentColor")
     for name, (on_light, _) in QUANTITIES.items():
         svg = svg.replace(on_light, f"var(--attn-{name}, {on_light})")
+    # A page has many plots: an id that nothing refers to ("axes_1") would only be there twice.
+    wanted = set(re.findall(r"#([\w.]+)", svg))
+    svg = re.sub(
+        r'(<\w+) id="([^"]*)"', lambda tag: tag[0] if tag[2] in wanted else tag[1], svg
+    )
     # Text elements name no colour and would be black: the root's fill is what they inherit.
-    svg = svg.replace(
+    return svg.replace(
         "<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" fill="currentColor" ', 1
     )
-    display({"text/html": f'<div class="attn-plot">{svg}</div>', "text/plain": alt}, raw=True)
 
 
 def show_images(
