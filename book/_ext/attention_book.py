@@ -15,6 +15,8 @@ BOOK = Path(__file__).parent.parent
 
 
 def setup(app: Sphinx) -> dict:
+    app.setup_extension("references")
+    app.setup_extension("docstrings")
     app.config.templates_path.append(str(BOOK / "_templates"))
     app.add_html_math_renderer(
         "mathml",
