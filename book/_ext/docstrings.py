@@ -2,10 +2,10 @@
 
 import re
 
+from references import keys_by_title
 from sphinx.application import Sphinx
 
 import attn_lib
-from references import keys_by_title
 
 SECTION = re.compile(r"(Args|Attributes|Raises|Returns):\n")
 LABEL = re.compile(r"(Shapes|Source): ")
@@ -18,18 +18,24 @@ METHODS = ("attention", "reweight", "forward")
 def setup(app: Sphinx) -> dict:
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
-    app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon
+    app.connect(
+        "autodoc-process-docstring", process, priority=400
+    )  # before napoleon
     app.connect("autodoc-skip-member", skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def process(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
+def process(
+    app: Sphinx, what, name, obj, options, lines: list[str]
+) -> None:
     # A module's own text is laid out for those who read its file: the page takes its first line.
     wanted = lines[:1] if what == "module" else lines
     lines[:] = to_rst("\n".join(wanted)).split("\n")
 
 
-def skip(app: Sphinx, what, name: str, obj, skipped: bool, options) -> bool | None:
+def skip(
+    app: Sphinx, what, name: str, obj, skipped: bool, options
+) -> bool | None:
     """The methods that every mechanism has need no words: their signatures say it."""
     return False if name in METHODS else None
 
