@@ -4,10 +4,11 @@ import re
 
 from references import keys_by_title
 from sphinx.application import Sphinx
+from sphinx.util import inspect
 
 import attn_lib
 
-SECTION = re.compile(r"(Args|Attributes|Raises|Returns):\n")
+SECTION = re.compile(r"(Args|Attributes|Raises):\n")
 LABEL = re.compile(r"(Shapes|Source): ")
 FIELD = re.compile(r"( +[\w, ]+: )(.*)", re.DOTALL)
 # In this order: code, equation, a title in quotes, what reStructuredText would take for its own.
@@ -21,6 +22,7 @@ def setup(app: Sphinx) -> dict:
     app.connect(
         "autodoc-process-docstring", process, priority=400
     )  # before napoleon
+    app.connect("autodoc-process-signature", process_signature)
     app.connect("autodoc-skip-member", skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -31,6 +33,18 @@ def process(
     # A module's own text is laid out for those who read its file: the page takes its first line.
     wanted = lines[:1] if what == "module" else lines
     lines[:] = to_rst("\n".join(wanted)).split("\n")
+
+
+def process_signature(
+    app: Sphinx, what, name, obj, options, signature, returns
+):
+    """Of a class, how it is made: a widget's inherited `__new__` would hide that."""
+    if what != "class" or "__init__" not in vars(obj):
+        return None
+    own = inspect.signature(obj.__init__, bound_method=True)
+    return inspect.stringify_signature(
+        own, show_return_annotation=False, unqualified_typehints=True
+    ), None
 
 
 def skip(
@@ -46,6 +60,10 @@ def to_rst(docstring: str) -> str:
 
 
 def _block(block: str) -> str:
+    if block.startswith(
+        "Returns:\n"
+    ):  # napoleon would take what stands before a colon for a type
+        return f":returns: {_inline(' '.join(block.split()[1:]))}"
     if SECTION.match(block):
         head, *fields = re.split(r"\n(?= {4}\S)", block)
         return "\n".join([head, *map(_field, fields)])
@@ -72,7 +90,8 @@ def _inline(text: str) -> str:
 
 def _span(found: re.Match) -> str:
     code, equation, quoted, special = found.groups()
-    if code in attn_lib.__all__:
+    of_others = found.string[: found.start()].endswith("'s ")
+    if code in attn_lib.__all__ and not of_others:
         return f":py:obj:`~attn_lib.{code}`"
     if code:
         return f"``{code}``"
