@@ -85,8 +85,8 @@ class FeedForward(nn.Module):
     Raises:
         ValueError: an argument is below 1, or x is not (b, n, d) floats.
 
-    Source: Dosovitskiy et al., ICLR 2021, section 3.1, eq. 3. The GELU is exact, as in lucidrains/vit-
-    pytorch; the official code takes the tanh approximation.
+    Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, section 3.1, eq. 3. The GELU
+    is exact, as in lucidrains/vit-pytorch; the official code takes the tanh approximation.
     """
 
     def __init__(self, dim: int, hidden_dim: int):
@@ -120,7 +120,7 @@ class Transformer(nn.Module):
     Raises:
         ValueError: depth is below 0, another argument below 1, or x is not (b, n, d) floats.
 
-    Source: Dosovitskiy et al., ICLR 2021, section 3.1, eq. 2-4.
+    Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, section 3.1, eq. 2-4.
     """
 
     def __init__(self, dim: int, depth: int, heads: int, dim_head: int, mlp_dim: int):

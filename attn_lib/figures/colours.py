@@ -1,6 +1,6 @@
 """One colour a quantity, the same in figures, equations and tables, on light pages and on dark ones."""
 
-# name: (on light, on dark). Each has a contrast of at least 4.5 with its page's background.
+#: name: (on light, on dark). Each has a contrast of at least 4.5 with its page's background.
 QUANTITIES = {
     "query": ("#0b62b8", "#6cb4ff"),
     "key": ("#a84300", "#ffa066"),

@@ -3,10 +3,12 @@
 Equations need no script, figures outlive the kernel, and a page asks for nothing that it does not use.
 """
 
+import re
 from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from attn_lib.figures import page_script, page_style, theme_css
@@ -15,6 +17,8 @@ BOOK = Path(__file__).parent.parent
 
 
 def setup(app: Sphinx) -> dict:
+    app.setup_extension("references")
+    app.setup_extension("docstrings")
     app.config.templates_path.append(str(BOOK / "_templates"))
     app.add_html_math_renderer(
         "mathml",
@@ -22,6 +26,11 @@ def setup(app: Sphinx) -> dict:
         block_renderers=(visit_math_block, None),
     )
     app.add_node(nodes.table, override=True, html=(visit_table, None))
+    app.add_node(
+        addnodes.desc_parameterlist,
+        override=True,
+        html=(visit_parameters, depart_parameters),
+    )
     app.connect("builder-inited", write_figures)
     app.connect("html-page-context", drop_scripts, priority=900)
     app.add_css_file("attn-figures.css")
@@ -52,6 +61,21 @@ def visit_table(self, node: nodes.table) -> None:
     self.body[start:] = [
         part.replace(box, focusable) for part in self.body[start:]
     ]
+
+
+def visit_parameters(self, node: addnodes.desc_parameterlist) -> None:
+    node["start"] = len(self.body)
+    type(self).visit_desc_parameterlist(self, node)
+
+
+def depart_parameters(self, node: addnodes.desc_parameterlist) -> None:
+    # Sphinx lays a long signature out as a list of definitions without terms, which is none.
+    type(self).depart_desc_parameterlist(self, node)
+    for old, new in {"dl": "ul", "dd": "li"}.items():
+        self.body[node["start"] :] = [
+            re.sub(rf"^(</?){old}\b", rf"\1{new}", part)
+            for part in self.body[node["start"] :]
+        ]
 
 
 def write_figures(app: Sphinx) -> None:
