@@ -19,7 +19,7 @@ from .shapes import TracedLine, TracedMethod, TracedTensor
 
 
 def trace_shapes(module: nn.Module, *inputs: Any) -> tuple[TracedMethod, ...]:
-    """Run a module and tell, line by line of its own source, the shapes that came about.
+    r"""Run a module and tell, line by line of its own source, the shapes that came about.
 
     Of an `AttentionModule`, `attention`, `reweight` (on its weights) and `forward`; of any other module
     `forward`. The line of the signature carries the arguments. In a loop the last round counts. Names of
