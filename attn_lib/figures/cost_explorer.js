@@ -172,10 +172,13 @@ function makeFormula(model, costs) {
   const names = costs.mechanisms.map(({ name }) => name);
   const choice = select("Formula of", names, 0, (i) => tell(model, "chosen", names[i]));
   const text = element("p");
+  let shown = "";
   function update() {
     const count = model.get("count");
     const { title, factor } = model.get("counts")[count];
     const index = names.indexOf(model.get("chosen"));
+    if (shown === `${count} ${index}`) return; // sizes do not change a formula
+    shown = `${count} ${index}`;
     const { terms, where } = costs.mechanisms[index].maths[count];
     const built = (trees) => trees.map((tree) => build(MATHML, tree));
     choice.control.selectedIndex = index;
