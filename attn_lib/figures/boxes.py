@@ -41,8 +41,9 @@ def sides(tensor: TracedTensor) -> tuple[int, int]:
 
 def draw(across: int, down: int, full: int) -> str:
     """A box as SVG, in the scale in which `full` numbers fill the width."""
+    # "slice": the width sets the scale, whatever the browser rounds a low height to.
     return (
-        f'<svg viewBox="0 0 {full} {down}" preserveAspectRatio="xMinYMin" aria-hidden="true">'
+        f'<svg viewBox="0 0 {full} {down}" preserveAspectRatio="xMinYMin slice" aria-hidden="true">'
         f'<rect width="{across}" height="{down}"></rect></svg>'
     )
 

@@ -11,7 +11,7 @@ function makeBox(across, down, full) {
     for (const name in attributes) node.setAttribute(name, attributes[name]);
     return node;
   };
-  const svg = made("svg", { viewBox: `0 0 ${full} ${down}`, preserveAspectRatio: "xMinYMin", "aria-hidden": "true" });
+  const svg = made("svg", { viewBox: `0 0 ${full} ${down}`, preserveAspectRatio: "xMinYMin slice", "aria-hidden": "true" });
   svg.append(made("rect", { width: across, height: down }));
   return svg;
 }
@@ -51,13 +51,14 @@ function makeSection(method, model, choose) {
   const full = model.get("full");
   const blocks = method.blocks.map((block) => makeBlock(block, choose));
   const slots = method.slots.map((slot) => makeSlot(slot, full));
-  // In a form of its own, whose radio buttons no other figure's disturb.
-  const source = element("form", { class: "attn-source", "aria-label": `Source of ${method.name}` }, ...blocks.map(({ el }) => el));
+  const source = element("div", { class: "attn-source", role: "radiogroup", "aria-label": `Source of ${method.name}` }, ...blocks.map(({ el }) => el));
+  const scale = element("div", { class: "attn-scale" }, makeBox(model.get("bar"), 1, full), element("span", {}, model.get("scale")));
+  // A form of its own: radio buttons of the same name elsewhere are not of this group.
+  const form = element("form", { class: "attn-columns" }, source,
+    element("div", { class: "attn-tensors" }, ...slots.map((slot) => slot.el), scale));
+  form.addEventListener("submit", (event) => event.preventDefault());
   const el = element("details", {},
-    element("summary", {}, element("strong", {}, method.name), " ", element("span", {}, method.origin)),
-    element("div", { class: "attn-columns" }, source,
-      element("div", { class: "attn-tensors" }, ...slots.map((slot) => slot.el),
-        element("div", { class: "attn-scale" }, makeBox(model.get("bar"), 1, full), element("span", {}, model.get("scale"))))));
+    element("summary", {}, element("strong", {}, method.name), " ", element("span", {}, method.origin)), form);
   const show = (now) => {
     for (const block of blocks) block.el.classList.toggle("attn-now", block.step === now);
     for (const slot of slots) slot.show(now);
@@ -111,7 +112,6 @@ function render({ model, el }) {
       section.show(section.last);
       show(chosen.section, chosen.step);
     });
-    section.source.addEventListener("submit", (event) => event.preventDefault());
   }
   model.on("change:step", settle);
 
