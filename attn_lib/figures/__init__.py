@@ -1,6 +1,7 @@
 """Everything that a reader looks at."""
 
 from .base import LivingFigure, page_script, page_style
+from .channels import ChannelExplorer
 from .colours import QUANTITIES, theme_css
 from .explorer import AttentionExplorer
 from .static import show, show_images, show_source, style
@@ -8,6 +9,7 @@ from .static import show, show_images, show_source, style
 __all__ = [
     "QUANTITIES",
     "AttentionExplorer",
+    "ChannelExplorer",
     "LivingFigure",
     "page_script",
     "page_style",
