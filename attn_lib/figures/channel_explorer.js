@@ -92,14 +92,13 @@ function range(values) {
   return `${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)}, mean ${average(values).toFixed(2)}`;
 }
 
-const capital = (sentence) => sentence.slice(0, 1).toUpperCase() + sentence.slice(1);
-
 function describe(model, layer, channel) {
   const [name] = layer.names;
   const own = layer.names.map((name, part) => `${name} ${layer.weight(part, channel).toFixed(2)}`).join(", ");
-  const over = `${name} over the ${layer.images.length} images: ${range(layer.images.map((image) => layer.weight(0, channel, image)))}`;
-  const among = `${name} of the ${layer.c} channels in ${model.get("image_names")[model.get("image")]}: ${range(layer.channels.map((other) => layer.weight(0, other)))}`;
-  return `Channel ${channel}: ${own}. ${capital(over)}. ${capital(among)}.`;
+  const over = range(layer.images.map((image) => layer.weight(0, channel, image)));
+  const among = range(layer.channels.map((other) => layer.weight(0, other)));
+  const image = model.get("image_names")[model.get("image")];
+  return `Channel ${channel}: ${own}. Over the ${layer.images.length} ${model.get("kind")}: ${name} ${over}. Over the ${layer.c} channels of ${image}: ${name} ${among}.`;
 }
 
 // weight × map + … = map: each a canvas of h × w pixels, in the colours of the channel's scale.
@@ -150,7 +149,7 @@ function makeChoices(model) {
     return element("label", { class: "attn-choice" }, picture, element("span", {}, radio, ` ${name}`));
   });
   // Radio buttons are one group within their form: figures on one page do not share it.
-  const form = element("form", {}, element("div", { class: "attn-choices", role: "radiogroup", "aria-label": "Image" }, ...labels));
+  const form = element("form", {}, element("div", { class: "attn-choices", role: "radiogroup", "aria-label": model.get("kind") }, ...labels));
   form.addEventListener("submit", (event) => event.preventDefault());
   const update = () => (radios[model.get("image")].checked = true);
   return { el: form, update };
@@ -162,7 +161,7 @@ function makeKey(model, layer) {
   const level = model.get("branches").length ? "equal shares" : "0.5, the gate of score 0";
   return element("div", { class: "attn-foot" },
     ...layer.names.map((name, part) => element("span", {}, swatch("attn-part", "M0 0H20V20H0z", 1 - part / layer.parts), ` ${name}`)),
-    element("span", {}, swatch("attn-mean", "M0 10H20"), " mean over the images"),
+    element("span", {}, swatch("attn-mean", "M0 10H20"), ` mean over the ${model.get("kind")}`),
     element("span", {}, swatch("attn-level", "M0 10H20"), ` ${level}`),
     element("span", { class: "attn-hint" }, "☞ Point at a bar, tap, or press arrow keys."));
 }
@@ -194,8 +193,8 @@ function render({ model, el }) {
     if (!layer.h) return;
     sum.draw(channel);
     const [low, high] = layer.scale(channel);
-    scaleEnds[0].textContent = low.toFixed(2);
-    scaleEnds[1].textContent = `${high.toFixed(2)} in channel ${channel}, all images`;
+    scaleEnds[0].textContent = `feature ${low.toFixed(2)}`;
+    scaleEnds[1].textContent = `${high.toFixed(2)}, the range of channel ${channel} over all ${model.get("kind")}`;
   }
 
   function update() {
@@ -241,14 +240,14 @@ function render({ model, el }) {
   ready(el, model);
   el.classList.add("attn-channel-explorer");
   const controls = element("div", { class: "attn-controls" }, ...(network ? [network.el] : []), ranked.el, steps);
-  const terms = layer.h ? sum.terms : [];
-  el.append(
-    choices.el, controls, barsEl, makeKey(model, layer), words,
-    element("div", { class: "attn-sum" }, element("figure", {}, input, inputName), ...terms),
-    ...(layer.h
-      ? [element("div", { class: "attn-foot" }, element("div", { class: "attn-scale" }, scaleEnds[0], " ", colourBar(bytes(model.get("colours"))), " ", scaleEnds[1]))]
-      : []),
-  );
+  el.append(choices.el, controls, barsEl, makeKey(model, layer), words);
+  if (layer.h) {
+    const scale = element("div", { class: "attn-scale" }, scaleEnds[0], " ", colourBar(bytes(model.get("colours"))), " ", scaleEnds[1]);
+    el.append(
+      element("div", { class: "attn-sum" }, element("figure", {}, input, inputName), ...sum.terms),
+      element("div", { class: "attn-foot" }, scale),
+    );
+  }
   update();
 }
 

@@ -37,6 +37,7 @@ class ChannelExplorer(LivingFigure):
             (images, branches, c, h, w). None draws no feature maps. They are kept as 256 levels between a
             channel's lowest and highest value over all images, 0 included.
         branches: the names of the branches, where the weights are shares.
+        kind: what the images stand for, in the plural: "images", or "classes".
         alt: what one sees in the first picture.
         channel: the one chosen first; None means the one whose weight differs most between the images.
 
@@ -50,6 +51,7 @@ class ChannelExplorer(LivingFigure):
     image_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     pictures = traitlets.List(traitlets.Unicode()).tag(sync=True)  # data URLs
     series_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    kind = traitlets.Unicode().tag(sync=True)
     branches = traitlets.List(traitlets.Unicode()).tag(sync=True)  # empty: gates
     weights = traitlets.Bytes().tag(sync=True)  # float32 (series, images, parts, c)
     features = traitlets.Bytes().tag(
@@ -73,6 +75,7 @@ class ChannelExplorer(LivingFigure):
         alt: str,
         features: Mapping[str, Float[Tensor, "..."]] | None = None,
         branches: Sequence[str] = (),
+        kind: str = "images",
         channel: int | None = None,
         image: int = 0,
         series: int = 0,
@@ -91,6 +94,7 @@ class ChannelExplorer(LivingFigure):
             image_names=list(images),
             pictures=[to_data_url(picture, quality=90) for picture in self._pictures],
             series_names=list(weights),
+            kind=kind,
             branches=list(branches),
             weights=self._weights.astype("<f4").tobytes(),
             features=levels.tobytes(),
@@ -139,21 +143,21 @@ class ChannelExplorer(LivingFigure):
             for name, weight in zip(names, weights[self.image, :, self.channel], strict=True)
         )
         count, c = weights.shape[0], weights.shape[2]
-        over = f"{names[0]} over the {count} images: {_range(weights[:, 0, self.channel])}"
-        among = f"{names[0]} of the {c} channels in {self.image_names[self.image]}: {_range(weights[self.image, 0])}"
-        return f"Channel {self.channel}: {own}. {_capital(over)}. {_capital(among)}."
+        over, among = _range(weights[:, 0, self.channel]), _range(weights[self.image, 0])
+        image = self.image_names[self.image]
+        return (
+            f"Channel {self.channel}: {own}. Over the {count} {self.kind}: {names[0]} {over}. "
+            f"Over the {c} channels of {image}: {names[0]} {among}."
+        )
 
     def still(self) -> str:
         # The elements that channel_explorer.js makes, so that nothing moves when it takes over.
-        low, high = self._scales[self.series, self.channel] if self.grid else (0, 0)
-        scale = f"{low:.2f} {colour_bar()} {high:.2f} in channel {self.channel}, all images"
-        foot = f'<div class="attn-foot"><div class="attn-scale">{scale}</div></div>'
         return (
             '<div class="attn-living attn-channel-explorer attn-still" role="group" '
             f'aria-label="{html.escape(self.alt)}">{self._choices()}{self._controls()}'
             f'<div class="attn-bars">{self._bars()}</div>{self._key()}'
             f'<div class="attn-words">{html.escape(self.describe())}</div>'
-            f'<div class="attn-sum">{self._sum()}</div>{foot if self.grid else ""}</div>'
+            f"{self._sum() if self.grid else ''}</div>"
         )
 
     def _choices(self) -> str:
@@ -164,7 +168,7 @@ class ChannelExplorer(LivingFigure):
                 zip(self.image_names, self.pictures, strict=True)
             )
         )
-        return f'<form><div class="attn-choices" role="radiogroup" aria-label="Image">{choices}</div></form>'
+        return f'<form><div class="attn-choices" role="radiogroup" aria-label="{html.escape(self.kind)}">{choices}</div></form>'
 
     def _controls(self) -> str:
         options = "".join(f"<option>{html.escape(name)}</option>" for name in self.series_names)
@@ -190,38 +194,34 @@ class ChannelExplorer(LivingFigure):
         )
         level = "equal shares" if self.branches else "0.5, the gate of score 0"
         return (
-            f'<div class="attn-foot">{keys}<span>{_swatch("attn-mean", "M0 10H20")} mean over the images</span>'
+            f'<div class="attn-foot">{keys}<span>{_swatch("attn-mean", "M0 10H20")} mean over the {html.escape(self.kind)}</span>'
             f"<span>{_swatch('attn-level', 'M0 10H20')} {level}</span>"
             f'<span class="attn-hint">{HINT}</span></div>'
         )
 
     def _sum(self) -> str:
         name, picture = self.image_names[self.image], self._pictures[self.image]
-        shown = _picture(html.escape(name), self.pictures[self.image], "input", picture.size)
-        if not self.grid:
-            return shown
+        terms = _picture(html.escape(name), self.pictures[self.image], "input", picture.size)
         low, high = self._scales[self.series, self.channel]
         colours = np.frombuffer(self.colours, np.uint8).reshape(256, 3)
         weights = self._weights[self.series, self.image, :, self.channel]
-        signs = [f"{'+' if part else ''} {w:.2f} ×".strip() for part, w in enumerate(weights)]
+        signs = [f"{'+ ' if part else ''}{weight:.2f} ×" for part, weight in enumerate(weights)]
         captions = [*(self.branches or ["before"]), "together" if self.branches else "after"]
         for sign, caption, values in zip([*signs, "="], captions, self.maps(), strict=True):
             share = (values - low) / ((high - low) or 1)
             drawn = Image.fromarray(colours[np.floor(255 * share + 0.5).astype(np.uint8)])
-            words = f"{caption}: {values.min():.2f} to {values.max():.2f}"
-            term = _picture(
-                html.escape(caption), to_data_url(drawn), html.escape(words), drawn.size
-            )
-            shown += f'<div class="attn-term"><span class="attn-sign">{sign}</span>{term}</div>'
-        return shown
+            words = html.escape(f"{caption}: {values.min():.2f} to {values.max():.2f}")
+            term = _picture(html.escape(caption), to_data_url(drawn), words, drawn.size)
+            terms += f'<div class="attn-term"><span class="attn-sign">{sign}</span>{term}</div>'
+        over = f"the range of channel {self.channel} over all {html.escape(self.kind)}"
+        return (
+            f'<div class="attn-sum">{terms}</div><div class="attn-foot"><div class="attn-scale">'
+            f"<span>feature {low:.2f}</span> {colour_bar()} <span>{high:.2f}, {over}</span></div></div>"
+        )
 
 
 def _range(values: np.ndarray) -> str:
     return f"{values.min():.2f} to {values.max():.2f}, mean {values.mean():.2f}"
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
 
 
 def _swatch(kind: str, path: str, opacity: float = 1) -> str:
