@@ -30,11 +30,12 @@ def require_weights(
         part = given.detach().float().cpu().double()  # what the figure keeps
         if not branches:
             part = part.flatten(1)[:, None] if shapes[name][2:] in ((), (1, 1)) else part[None]
-        if part.ndim != 3 or part.shape[:2] != (images, max(1, len(branches))):
+        expected = (images, max(1, len(branches)))
+        if part.ndim != 3 or part.shape[:2] != expected or part.shape[2] < 1:
             raise ValueError(f"weights of shape {wanted} are wanted; got {shapes}")
         _require_shares(name, part, bool(branches))
         parts[name] = part
-    if len({part.shape for part in parts.values()}) > 1 or 0 in part.shape:
+    if len({part.shape for part in parts.values()}) > 1:
         raise ValueError(f"weights of one shape {wanted} are wanted; got {shapes}")
     return torch.stack(list(parts.values())).numpy()
 

@@ -194,7 +194,7 @@ function render({ model, el }) {
     sum.draw(channel);
     const [low, high] = layer.scale(channel);
     scaleEnds[0].textContent = `feature ${low.toFixed(2)}`;
-    scaleEnds[1].textContent = `${high.toFixed(2)}, the range of channel ${channel} over all ${model.get("kind")}`;
+    scaleEnds[1].textContent = `${high.toFixed(2)}, channel ${channel}, all ${model.get("kind")}`;
   }
 
   function update() {

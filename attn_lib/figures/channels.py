@@ -213,7 +213,7 @@ class ChannelExplorer(LivingFigure):
             words = html.escape(f"{caption}: {values.min():.2f} to {values.max():.2f}")
             term = _picture(html.escape(caption), to_data_url(drawn), words, drawn.size)
             terms += f'<div class="attn-term"><span class="attn-sign">{sign}</span>{term}</div>'
-        over = f"the range of channel {self.channel} over all {html.escape(self.kind)}"
+        over = f"channel {self.channel}, all {html.escape(self.kind)}"
         return (
             f'<div class="attn-sum">{terms}</div><div class="attn-foot"><div class="attn-scale">'
             f"<span>feature {low:.2f}</span> {colour_bar()} <span>{high:.2f}, {over}</span></div></div>"
