@@ -167,10 +167,12 @@ def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> di
             logits = model(images.to(device))
         correct.append(logits.argmax(1).cpu() == labels)
     scores: dict[str, Any] = {"accuracy": torch.cat(correct).float().mean().item()}
-    if has_map:
-        weights, image = torch.cat(maps), tuple(data.images.shape[2:])
-        features = model.get_submodule("features")(data.images[:1].to(device))
-        inside = coverage(data.boxes, tuple(features.shape[2:]), image)
+    if not has_map:
+        return scores
+    weights, image = torch.cat(maps), tuple(data.images.shape[2:])
+    h, w = model.get_submodule("features")(data.images[:1].to(device)).shape[2:]
+    if weights.shape[1:] == (h * w, h * w):  # a relation, not a gate
+        inside = coverage(data.boxes, (h, w), image)
         for name, queries in {
             "received": torch.ones_like(inside),
             "from_object": inside,

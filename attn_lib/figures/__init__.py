@@ -1,6 +1,7 @@
 """Everything that a reader looks at."""
 
 from .base import LivingFigure, page_script, page_style
+from .channels import ChannelExplorer
 from .colours import QUANTITIES, theme_css
 from .cost import CostExplorer
 from .explore import FrameExplorer, explore
@@ -11,6 +12,7 @@ from .tracer import ShapeTracer
 __all__ = [
     "QUANTITIES",
     "AttentionExplorer",
+    "ChannelExplorer",
     "CostExplorer",
     "FrameExplorer",
     "LivingFigure",

@@ -82,10 +82,8 @@ function makePanel(model, relation, map, name) {
 
 // The legend: the colours from 0 to the largest weight drawn; a quarter of it lies in the middle.
 function makeScale(colours) {
-  const stops = [0, 51, 102, 153, 204, 255].map((i) => `rgb(${colours.subarray(3 * i, 3 * i + 3).join()})`);
-  const bar = element("span", { class: "attn-bar", style: `background: linear-gradient(to right, ${stops})` });
   const top = element("span");
-  return { el: element("div", { class: "attn-scale" }, "weight 0 %", bar, top), top };
+  return { el: element("div", { class: "attn-scale" }, "weight 0 %", colourBar(colours), top), top };
 }
 
 // The share of a row's weight that lies inside the box: each cell counts by the part of it inside.

@@ -7,8 +7,11 @@ import json
 from pathlib import Path
 
 import anywidget
+import numpy as np
 import traitlets
+from jaxtyping import Float
 from PIL import Image
+from torch import Tensor
 
 from .static import require_alt
 
@@ -73,10 +76,24 @@ class LivingFigure(anywidget.AnyWidget):
         }
 
 
-def to_data_url(image: Image.Image) -> str:
-    """A picture as a URL that carries it, lossless."""
+def to_picture(image: Float[Tensor, "3 h w"]) -> Image.Image:
+    """An image as a picture of 8 bits a colour.
+
+    Raises:
+        ValueError: a value lies outside [0, 1].
+    """
+    if not (image.min() >= 0 and image.max() <= 1):
+        low, high = image.min().item(), image.max().item()
+        raise ValueError(f"an image has values in [0, 1]; got {low:.3g} to {high:.3g}")
+    pixels = image.detach().cpu().permute(1, 2, 0).numpy()
+    return Image.fromarray((pixels * 255).round().astype(np.uint8))
+
+
+def to_data_url(image: Image.Image, quality: int | None = None) -> str:
+    """A picture as a URL that carries it: lossless, or smaller, with a quality of at most 100."""
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=True, method=6)
+    loss = {"lossless": True} if quality is None else {"quality": quality}
+    image.save(buffer, "WEBP", method=6, **loss)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

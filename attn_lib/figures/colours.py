@@ -1,5 +1,8 @@
 """One colour a quantity, the same in figures, equations and tables, on light pages and on dark ones."""
 
+import matplotlib as mpl
+import numpy as np
+
 #: name: (on light, on dark). Each has a contrast of at least 4.5 with its page's background.
 QUANTITIES = {
     "query": ("#0b62b8", "#6cb4ff"),
@@ -11,6 +14,20 @@ QUANTITIES = {
 }
 # Perceptually uniform, ordered by lightness for colour-blind readers, and seen on black at its lower end.
 COLOUR_MAP = "plasma"
+
+
+def colour_table() -> bytes:
+    """The colour map as a script reads it: 256 × RGB."""
+    return mpl.colormaps[COLOUR_MAP](np.arange(256), bytes=True)[:, :3].tobytes()
+
+
+def colour_bar() -> str:
+    """The colour map from left to right, as HTML: what `colourBar` of common.js makes."""
+    colours = np.frombuffer(colour_table(), np.uint8).reshape(256, 3)[::51]
+    stops = ", ".join(f"rgb({red},{green},{blue})" for red, green, blue in colours)
+    return (
+        f'<span class="attn-bar" style="background: linear-gradient(to right, {stops})"></span>'
+    )
 
 
 def theme_css() -> str:

@@ -68,3 +68,9 @@ function ready(el, model) {
   el.setAttribute("role", "group");
   el.setAttribute("aria-label", model.get("alt"));
 }
+
+// The colour map from left to right.
+function colourBar(colours) {
+  const stops = [0, 51, 102, 153, 204, 255].map((i) => `rgb(${colours.subarray(3 * i, 3 * i + 3).join()})`);
+  return element("span", { class: "attn-bar", style: `background: linear-gradient(to right, ${stops})` });
+}

@@ -3,7 +3,6 @@
 import html
 from collections.abc import Mapping
 
-import matplotlib as mpl
 import numpy as np
 import torch
 import traitlets
@@ -12,8 +11,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..data import coverage
-from .base import LivingFigure, to_data_url
-from .colours import COLOUR_MAP, QUANTITIES
+from .base import LivingFigure, to_data_url, to_picture
+from .colours import QUANTITIES, colour_bar, colour_table
 
 PANEL = 360  # pixels of a panel's width in the still picture
 HINT = "☞ Point, tap, or press arrow keys."
@@ -71,16 +70,11 @@ class AttentionExplorer(LivingFigure):
             grid if relations.shape[1] == relations.shape[2] else _square(relations.shape[2])
         )
         _require_fit(tuple(image.shape), grid, key_grid, tuple(relations.shape[1:]))
-        if image.min() < 0 or image.max() > 1:
-            low, high = image.min().item(), image.max().item()
-            raise ValueError(f"an image has values in [0, 1]; got {low:.3g} to {high:.3g}")
         outline = [] if box is None else [int(edge) for edge in box]
         if query is None:
             query = _centre(outline, tuple(image.shape[1:]), grid)
         peaks = relations.max(axis=2)
-        self._image = Image.fromarray(
-            (image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-        )
+        self._image = to_picture(image)
         super().__init__(
             alt=alt,
             image=to_data_url(self._image),
@@ -91,7 +85,7 @@ class AttentionExplorer(LivingFigure):
             weights=(relations / peaks[..., None] * 255).round().astype(np.uint8).tobytes(),
             peaks=peaks.astype("<f4").tobytes(),
             box=outline,
-            colours=mpl.colormaps[COLOUR_MAP](np.arange(256), bytes=True)[:, :3].tobytes(),
+            colours=colour_table(),
             query=query,
         )
 
@@ -133,14 +127,11 @@ class AttentionExplorer(LivingFigure):
             for name in self.names
         )
         query = _place(divmod(self.query, self.grid[1]))
-        colours = np.frombuffer(self.colours, np.uint8).reshape(256, 3)[::51]
-        stops = ", ".join(f"rgb({red},{green},{blue})" for red, green, blue in colours)
         return (
             f'<div class="attn-living attn-explorer attn-still" role="group" aria-label="{html.escape(self.alt)}">'
             f'<div class="attn-panels">{panels}</div><div class="attn-foot">'
             f'<span>Query: {query}. <span class="attn-hint">{HINT}</span></span>'
-            f'<div class="attn-scale">weight 0 % <span class="attn-bar" style="background: '
-            f'linear-gradient(to right, {stops})"></span> {_percent(top)}, middle {_percent(top / 4)}'
+            f'<div class="attn-scale">weight 0 % {colour_bar()} {_percent(top)}, middle {_percent(top / 4)}'
             "</div></div></div>"
         )
 
