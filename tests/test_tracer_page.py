@@ -131,7 +131,7 @@ def test_boxes_are_to_scale(visit, figures, width):
     states = tracer(page).locator("details[open] .attn-state.attn-now:visible").all()
     assert len(states) == len(wanted)
     drawn = "r => { const b = r.getBBox(), m = r.getScreenCTM(); return [b.width * m.a, b.height * m.d]; }"
-    bar = tracer(page).locator(".attn-scale rect").first.evaluate(drawn)[0] / figure.bar
+    bar = tracer(page).locator(".attn-measure rect").first.evaluate(drawn)[0] / figure.bar
     for state in states:
         told = wanted[state.locator("strong").inner_text()]
         sides = state.locator("rect").evaluate(drawn)

@@ -52,7 +52,7 @@ function makeSection(method, model, choose) {
   const blocks = method.blocks.map((block) => makeBlock(block, choose));
   const slots = method.slots.map((slot) => makeSlot(slot, full));
   const source = element("div", { class: "attn-source", role: "radiogroup", "aria-label": `Source of ${method.name}` }, ...blocks.map(({ el }) => el));
-  const scale = element("div", { class: "attn-scale" }, makeBox(model.get("bar"), 1, full), element("span", {}, model.get("scale")));
+  const scale = element("div", { class: "attn-measure" }, makeBox(model.get("bar"), 1, full), element("span", {}, model.get("scale")));
   // A form of its own: radio buttons of the same name elsewhere are not of this group.
   const form = element("form", { class: "attn-columns" }, source,
     element("div", { class: "attn-tensors" }, ...slots.map((slot) => slot.el), scale));

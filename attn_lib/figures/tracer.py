@@ -126,7 +126,7 @@ class ShapeTracer(LivingFigure):
             f"<details{' open' if inside else ''}><summary><strong>{name}</strong> "
             f'<span>{html.escape(method["origin"])}</span></summary><div class="attn-columns">'
             f'<div class="attn-source" tabindex="0" role="group" aria-label="Source of {name}">{blocks}</div>'
-            f'<div class="attn-tensors">{slots}<div class="attn-scale">{draw(self.bar, 1, self.full)}'
+            f'<div class="attn-tensors">{slots}<div class="attn-measure">{draw(self.bar, 1, self.full)}'
             f"<span>{html.escape(self.scale)}</span></div></div></div>"
             f"{''.join(self._sections(index + 1, end))}</details>"
         )
