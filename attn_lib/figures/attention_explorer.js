@@ -10,6 +10,7 @@ const isRelation = (panel) => panel.kind === "relation";
 const scaleOf = (panel) => (panel.kind === "gate" ? "gate" : "weight"); // gates do not share a sum
 const isReversed = (panel, state) => isRelation(panel) && state.direction === "is looked at by";
 const place = (cell, columns) => `row ${Math.floor(cell / columns) + 1}, column ${(cell % columns) + 1}`;
+const within = (index, count) => Math.min(count - 1, Math.max(0, index));
 const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
 
 // The cell of another grid in which the centre of a position lies.
@@ -21,26 +22,20 @@ function placeIn([rows, columns], [gridRows, gridColumns], position) {
 // What a panel shows in a state, as Python's attention_map has it: weights on a grid of cells.
 function makeReader(model) {
   const grid = model.get("grid");
-  const weights = bytes(model.get("weights"));
-  const peaks = model.get("peaks");
-  const levels = model.get("levels");
+  const weights = bytes(model.get("weights")), peaks = model.get("peaks"), levels = model.get("levels");
   return (panel, state) => {
     const [start, first] = panel.start;
-    const n = isRelation(panel) ? grid[0] * grid[1] : 1;
-    const m = panel.cells[0] * panel.cells[1];
-    const reverse = isReversed(panel, state);
-    const layer = panel.layers > 1 ? state.layer : 0;
+    const n = isRelation(panel) ? grid[0] * grid[1] : 1, m = panel.cells[0] * panel.cells[1];
+    const reverse = isReversed(panel, state), layer = panel.layers > 1 ? state.layer : 0;
     const heads = panel.heads > 1 && state.head !== null ? [state.head] : Array.from({ length: panel.heads }, (_, head) => head);
     const key = placeIn(panel.cells, grid, state.query);
     const drawn = new Float64Array(reverse ? n : m);
-    for (const head of heads) {
-      const row = (layer * panel.heads + head) * n;
+    for (const head of heads)
       for (let i = 0; i < drawn.length; i++) {
         const query = reverse ? i : isRelation(panel) ? state.query : 0;
-        const step = peaks.getFloat32(first + 4 * (row + query), true) / levels;
-        drawn[i] += weights[start + (row + query) * m + (reverse ? key : i)] * step;
+        const row = (layer * panel.heads + head) * n + query;
+        drawn[i] += weights[start + row * m + (reverse ? key : i)] * (peaks.getFloat32(first + 4 * row, true) / levels);
       }
-    }
     return { cells: reverse ? grid : panel.cells, weights: drawn.map((weight) => weight / heads.length) };
   };
 }
@@ -60,7 +55,6 @@ function coverage(box, [rows, columns], [height, width]) {
 
 function describe(model, panel, state, drawn) {
   const { cells, weights } = drawn;
-  const grid = model.get("grid");
   const gate = panel.kind === "gate", reverse = isReversed(panel, state), on = reverse ? "from" : "on";
   const peak = Math.max(...weights);
   const said = [`${gate ? "highest" : "most"} ${on} ${place(weights.indexOf(peak), cells[1])}: ${percent(peak)}`];
@@ -70,8 +64,8 @@ function describe(model, panel, state, drawn) {
     const share = sum(weights.map((weight, i) => weight * inside[i])) / sum(gate ? inside : weights);
     said.push(`${percent(share)} ${reverse ? "from inside" : "inside"} the box`);
   }
-  const read = placeIn(cells, grid, state.cell ?? state.query);
-  const own = isRelation(panel) && read === placeIn(cells, grid, state.query);
+  const [read, asked] = [state.cell ?? state.query, state.query].map((at) => placeIn(cells, model.get("grid"), at));
+  const own = isRelation(panel) && read === asked;
   said.push(`${percent(weights[read])} ${on} ${own ? "itself" : place(read, cells[1])}`);
   if (reverse) {
     const even = weights.length / (panel.cells[0] * panel.cells[1]);
@@ -83,9 +77,8 @@ function describe(model, panel, state, drawn) {
 }
 
 // The image in grey, and dimmed, so that colour and brightness stand for weight alone.
-function toGrey(image, width, height) {
-  const canvas = element("canvas", { width, height });
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+function toGrey(image, [height, width]) {
+  const context = element("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);
   const data = context.getImageData(0, 0, width, height);
   for (let i = 0; i < data.data.length; i += 4) {
@@ -93,16 +86,15 @@ function toGrey(image, width, height) {
     data.data.fill(0.75 * (0.299 * r + 0.587 * g + 0.114 * b), i, i + 3);
   }
   context.putImageData(data, 0, 0);
-  return canvas;
+  return context.canvas;
 }
 
 function makePanel(model, panel) {
   const [imageHeight, imageWidth] = model.get("size");
   const height = Math.round((PIXELS * imageHeight) / imageWidth);
   const grid = model.get("grid");
-  const canvas = element("canvas", {
-    width: PIXELS, height, tabindex: "0", role: "application", "aria-label": `${panel.name}. Arrow keys choose a position.`,
-  });
+  const words = { role: "application", "aria-label": `${panel.name}. Arrow keys choose a position.` };
+  const canvas = element("canvas", { width: PIXELS, height, tabindex: "0", ...words });
   const context = canvas.getContext("2d");
   const colours = bytes(model.get("colours"));
   const heat = element("canvas").getContext("2d");
@@ -132,18 +124,22 @@ function makePanel(model, panel) {
     context.drawImage(heat.canvas, 0, 0, PIXELS, height);
   }
 
-  function link(from, to, strength, colour) {
-    const [start, end] = [from, to].map(([x, y, w, h]) => [x + w / 2, y + h / 2]);
-    const width = 2 + 5 * strength;
-    for (const [style, lineWidth] of [["black", width + 3], ["white", width]]) {
-      Object.assign(context, { strokeStyle: style, lineWidth });
-      context.stroke(new Path2D(`M${start}L${end}`));
-    }
-    const dot = new Path2D();
-    dot.arc(...end, 7, 0, 7);
+  // Lines to the middles of cells, as thick as their weights are high, and a dot at the end of each.
+  function link(from, ends, colour) {
+    const middle = ([x, y, w, h]) => [x + w / 2, y + h / 2];
+    const paths = ends.map(([to]) => new Path2D(`M${middle(from)}L${middle(to)}`));
+    for (const [strokeStyle, casing] of [["black", 5], ["white", 2]])
+      paths.forEach((path, i) => {
+        Object.assign(context, { strokeStyle, lineWidth: 5 * ends[i][1] + casing });
+        context.stroke(path);
+      });
     Object.assign(context, { fillStyle: colour, strokeStyle: "black", lineWidth: 2 });
-    context.fill(dot);
-    context.stroke(dot);
+    for (const [to] of ends) {
+      context.beginPath();
+      context.arc(...middle(to), 7, 0, 7);
+      context.fill();
+      context.stroke();
+    }
   }
 
   // The number of the cell that is read stands beside it.
@@ -161,23 +157,23 @@ function makePanel(model, panel) {
   function draw(state, drawn, top) {
     const reverse = isReversed(panel, state);
     paint(drawn, top || 1, state.opacity);
-    const [left, above, right, below] = panel.box;
-    const x = PIXELS / imageWidth, y = height / imageHeight;
-    if (right !== undefined) outline("white", 3, left * x, above * y, (right - left) * x, (below - above) * y);
+    const [left, above, right, below] = panel.box.map((edge, i) => (i % 2 ? (edge * height) / imageHeight : (edge * PIXELS) / imageWidth));
+    if (right !== undefined) outline("white", 3, left, above, right - left, below - above);
     if (isRelation(panel)) {
       const asked = reverse ? panel.cells : grid;
       const marker = edges(placeIn(asked, grid, state.query), asked);
       const peak = Math.max(...drawn.weights);
-      for (const at of strongest(panel, drawn, state.links).reverse())
-        link(marker, edges(at, drawn.cells), drawn.weights[at] / peak, reverse ? QUERY : KEY);
+      const ends = strongest(panel, drawn, state.links).map((at) => [edges(at, drawn.cells), drawn.weights[at] / peak]);
+      link(marker, ends, reverse ? QUERY : KEY);
       outline("black", 7, ...marker);
       outline(reverse ? KEY : QUERY, 5, ...marker);
     }
     if (state.cell === null && isRelation(panel)) return;
     const read = placeIn(drawn.cells, grid, state.cell ?? state.query);
-    outline("black", 5, ...edges(read, drawn.cells));
-    outline("white", 3, ...edges(read, drawn.cells));
-    label(percent(drawn.weights[read]), edges(read, drawn.cells));
+    const around = edges(read, drawn.cells);
+    outline("black", 5, ...around);
+    outline("white", 3, ...around);
+    label(percent(drawn.weights[read]), around);
   }
 
   return { canvas, draw, setGrey: (image) => (grey = image) };
@@ -194,8 +190,8 @@ function makeScale(name, colours) {
 // Each control: its element, and how it follows the state.
 function makeControls(model) {
   const panels = model.get("panels");
-  const [layers, heads] = ["layers", "heads"].map((axis) => Math.max(...panels.map((panel) => panel[axis])));
   const controls = [];
+  const [layers, heads] = ["layers", "heads"].map((axis) => Math.max(...panels.map((panel) => panel[axis])));
   const addSlider = (label, name, { max, shift = 0, scale = 1 }, say) => {
     const range = { min: shift, max, step: 1, value: model.get(name) * scale + shift };
     const made = slider(label, range, say, (value) => tell(model, name, (value - shift) / scale));
@@ -215,10 +211,9 @@ function makeControls(model) {
     addSlider("Links", "links", { max: 8 }, String);
   }
   addSlider("Opacity", "opacity", { max: 100, scale: 100 }, (share) => `${share} %`);
-  if (panels.some(isRelation)) {
-    const hold = checkbox("Hold, and read other cells", model.get("cell") !== null, (held) => tell(model, "cell", held ? model.get("query") : null));
-    controls.push({ el: hold.el, follow: () => (hold.control.checked = model.get("cell") !== null) });
-  }
+  const held = () => model.get("cell") !== null;
+  const hold = checkbox("Hold, and read other cells", held(), (on) => tell(model, "cell", on ? model.get("query") : null));
+  if (panels.some(isRelation)) controls.push({ el: hold.el, follow: () => (hold.control.checked = held()) });
   return controls;
 }
 
@@ -231,9 +226,7 @@ function render({ model, el }) {
   const controls = makeControls(model);
   const position = element("span");
   const hint = element("span", { class: "attn-hint" }, "☞ Point, tap, or press arrow keys.");
-
   let shown = "";
-
   // `preview` is what the pointer points at, instead of what is chosen.
   function show(preview = {}) {
     const state = Object.fromEntries(CHOICES.map((name) => [name, preview[name] ?? model.get(name)]));
@@ -258,7 +251,7 @@ function render({ model, el }) {
 
   function under(event, canvas) {
     const area = canvas.getBoundingClientRect();
-    const cell = (offset, length, count) => Math.min(count - 1, Math.max(0, Math.floor((offset / length) * count)));
+    const cell = (offset, length, count) => within(Math.floor((offset / length) * count), count);
     return cell(event.clientY - area.top, area.height, rows) * columns + cell(event.clientX - area.left, area.width, columns);
   }
 
@@ -267,9 +260,7 @@ function render({ model, el }) {
     if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const at = model.get(moves());
-    const row = Math.min(rows - 1, Math.max(0, Math.floor(at / columns) + step[0]));
-    const column = Math.min(columns - 1, Math.max(0, (at % columns) + step[1]));
-    tell(model, moves(), row * columns + column);
+    tell(model, moves(), within(Math.floor(at / columns) + step[0], rows) * columns + within((at % columns) + step[1], columns));
   }
 
   for (const { canvas } of made) {
@@ -297,7 +288,7 @@ function render({ model, el }) {
   model.get("images").forEach((url, which) => {
     const image = new Image();
     image.onload = () => {
-      const grey = toGrey(image, ...[...model.get("size")].reverse());
+      const grey = toGrey(image, model.get("size"));
       panels.forEach((panel, i) => panel.image === which && made[i].setGrey(grey));
       shown = "";
       show();

@@ -97,38 +97,56 @@ def _panel(figure: "AttentionExplorer", panel: dict, colours: np.ndarray, top: f
 def _picture(
     figure: "AttentionExplorer", panel: dict, colours: np.ndarray, top: float
 ) -> Image.Image:
-    # A dimmed grey image under a colour as opaque as the weight is high, and the marks over it.
-    weights = figure.attention_map(panel["name"])
+    # A dimmed grey image under a colour as opaque as the weight is high.
     size = PANEL, round(PANEL * figure.size[0] / figure.size[1])
 
     def stretched(pixels: np.ndarray) -> np.ndarray:
         return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST), float)
 
+    weights = figure.attention_map(panel["name"])
     grey = 0.75 * stretched(np.asarray(figure.pictures[panel["image"]].convert("L")))[..., None]
     levels = (np.sqrt(weights / (top or 1)) * 255).round().astype(np.uint8)
     opacity = figure.opacity * np.sqrt(stretched(levels)[..., None] / 255)
     blended = grey * (1 - opacity) + stretched(colours[levels]) * opacity
     picture = Image.fromarray(blended.round().astype(np.uint8))
-    draw = ImageDraw.Draw(picture)
+    _mark(ImageDraw.Draw(picture), figure, panel, weights, size)
+    return picture
+
+
+def _mark(
+    draw: ImageDraw.ImageDraw,
+    figure: "AttentionExplorer",
+    panel: dict,
+    weights: np.ndarray,
+    size: tuple[int, int],
+) -> None:
     if panel["box"]:
-        left, top, right, bottom = (
-            edge * size[i % 2] / figure.size[1 - i % 2] for i, edge in enumerate(panel["box"])
+        x, y = size[0] / figure.size[1], size[1] / figure.size[0]
+        left, above, right, below = panel["box"]
+        draw.rectangle(
+            (left * x, above * y, right * x - 1, below * y - 1), outline="white", width=2
         )
-        draw.rectangle((left, top, right - 1, bottom - 1), outline="white", width=2)
-    query, key = QUANTITIES["query"][1], QUANTITIES["key"][1]
-    reverse, relation = figure.reverses(panel), panel["kind"] == "relation"
-    asked = panel["cells"] if reverse else figure.grid
+    relation = panel["kind"] == "relation"
     if relation:
+        reverse = figure.reverses(panel)
+        asked = panel["cells"] if reverse else figure.grid
+        query, key = QUANTITIES["query"][1], QUANTITIES["key"][1]
         start = _edges(figure.place_in(asked, figure.query), asked, size)
-        for at, weight in figure.strongest(panel["name"]):
-            end = _edges(at, weights.shape, size)
-            _link(draw, start, end, weight / weights.max(), query if reverse else key)
+        ends = [
+            (_edges(at, weights.shape, size), weight / weights.max())
+            for at, weight in figure.strongest(panel["name"])
+        ]
+        _link(draw, start, ends, query if reverse else key)
         draw.rectangle(start, outline=key if reverse else query, width=4)
     if figure.cell is not None or not relation:
-        here = figure.query if figure.cell is None else figure.cell
-        read = _edges(figure.place_in(weights.shape, here), weights.shape, size)
+        read = _edges(_read(figure, weights), weights.shape, size)
         draw.rectangle(read, outline="white", width=2)
-    return picture
+
+
+def _read(figure: "AttentionExplorer", weights: np.ndarray) -> int:
+    """The cell whose weight is told."""
+    position = figure.query if figure.cell is None else figure.cell
+    return figure.place_in(weights.shape, position)
 
 
 def _edges(cell: int, grid, size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -137,12 +155,16 @@ def _edges(cell: int, grid, size: tuple[int, int]) -> tuple[float, float, float,
     return column * w, row * h, (column + 1) * w - 1, (row + 1) * h - 1
 
 
-def _link(draw: ImageDraw.ImageDraw, start, end, strength: float, colour: str) -> None:
-    centres = [((x + right) / 2, (y + below) / 2) for x, y, right, below in (start, end)]
-    width = 1 + round(3 * strength)
-    draw.line(centres, fill="black", width=width + 2)
-    draw.line(centres, fill="white", width=width)
-    draw.circle(centres[1], 5, fill=colour, outline="black", width=1)
+def _link(draw: ImageDraw.ImageDraw, start, ends: list, colour: str) -> None:
+    def middle(edges):
+        return (edges[0] + edges[2]) / 2, (edges[1] + edges[3]) / 2
+
+    for line, casing in (("black", 2), ("white", 0)):
+        for end, strength in ends:
+            width = 1 + round(3 * strength) + casing
+            draw.line((*middle(start), *middle(end)), fill=line, width=width)
+    for end, _ in ends:
+        draw.circle(middle(end), 5, fill=colour, outline="black", width=1)
 
 
 def _links(figure: "AttentionExplorer", panel: dict) -> str:
