@@ -6,6 +6,7 @@ from .colours import QUANTITIES, theme_css
 from .cost import CostExplorer
 from .explore import FrameExplorer, explore
 from .explorer import AttentionExplorer
+from .relations import coarsen
 from .static import show, show_images, show_source, style
 from .tracer import ShapeTracer
 
@@ -17,6 +18,7 @@ __all__ = [
     "FrameExplorer",
     "LivingFigure",
     "ShapeTracer",
+    "coarsen",
     "explore",
     "page_script",
     "page_style",

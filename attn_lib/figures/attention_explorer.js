@@ -1,28 +1,84 @@
-// Point at a position of an image: each panel shows the weights of that position's row.
+// Point at a position of an image: each panel shows where it looks, or who looks at it.
 
-const PIXELS = 480; // of a canvas's side: two for each that a reader sees, on a wide page
-
+const PIXELS = 480; // of a canvas's width: two for each that a reader sees, on a wide page
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const DIRECTIONS = { "looks at": "where it looks", "is looked at by": "who looks at it" };
+const CHOICES = ["query", "cell", "layer", "head", "direction", "opacity", "links"];
+const QUERY = "#6cb4ff", KEY = "#ffa066"; // on dark pictures, whatever the page
 
-// The weights of one map and query, and the largest of them.
-function reader(model) {
-  const [rows, columns] = model.get("grid");
-  const [keyRows, keyColumns] = model.get("key_grid");
-  const n = rows * columns;
-  const m = keyRows * keyColumns;
-  const weights = bytes(model.get("weights"));
-  const peaks = model.get("peaks");
-  return {
-    rows, columns, keyRows, keyColumns, m,
-    peak: (map, query) => peaks.getFloat32(4 * (map * n + query), true),
-    row: (map, query) => weights.subarray((map * n + query) * m, (map * n + query + 1) * m),
+const isRelation = (panel) => panel.kind === "relation";
+const scaleOf = (panel) => (panel.kind === "gate" ? "gate" : "weight"); // gates do not share a sum
+const isReversed = (panel, state) => isRelation(panel) && state.direction === "is looked at by";
+const place = (cell, columns) => `row ${Math.floor(cell / columns) + 1}, column ${(cell % columns) + 1}`;
+const within = (index, count) => Math.min(count - 1, Math.max(0, index));
+const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
+
+// The cell of another grid in which the centre of a position lies.
+function placeIn([rows, columns], [gridRows, gridColumns], position) {
+  const below = Math.floor(((2 * Math.floor(position / gridColumns) + 1) * rows) / (2 * gridRows));
+  return below * columns + Math.floor(((2 * (position % gridColumns) + 1) * columns) / (2 * gridColumns));
+}
+
+// What a panel shows in a state, as Python's attention_map has it: weights on a grid of cells.
+function makeReader(model) {
+  const grid = model.get("grid");
+  const weights = bytes(model.get("weights")), peaks = model.get("peaks"), levels = model.get("levels");
+  return (panel, state) => {
+    const [start, first] = panel.start;
+    const n = isRelation(panel) ? grid[0] * grid[1] : 1, m = panel.cells[0] * panel.cells[1];
+    const reverse = isReversed(panel, state), layer = panel.layers > 1 ? state.layer : 0;
+    const heads = panel.heads > 1 && state.head !== null ? [state.head] : Array.from({ length: panel.heads }, (_, head) => head);
+    const key = placeIn(panel.cells, grid, state.query);
+    const drawn = new Float64Array(reverse ? n : m);
+    for (const head of heads)
+      for (let i = 0; i < drawn.length; i++) {
+        const query = reverse ? i : isRelation(panel) ? state.query : 0;
+        const row = (layer * panel.heads + head) * n + query;
+        drawn[i] += weights[start + row * m + (reverse ? key : i)] * (peaks.getFloat32(first + 4 * row, true) / levels);
+      }
+    return { cells: reverse ? grid : panel.cells, weights: drawn.map((weight) => weight / heads.length) };
   };
 }
 
+// The strongest weights of a relation, strongest first.
+function strongest(panel, { weights }, count) {
+  const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a] || a - b);
+  return order.slice(0, isRelation(panel) ? count : 0).filter((at) => weights[at] > 0);
+}
+
+// How much of each cell lies inside the box.
+function coverage(box, [rows, columns], [height, width]) {
+  const overlap = (start, stop, cell, size) => Math.max(0, Math.min(stop, (cell + 1) * size) - Math.max(start, cell * size)) / size;
+  return Float64Array.from({ length: rows * columns }, (_, i) =>
+    overlap(box[0], box[2], i % columns, width / columns) * overlap(box[1], box[3], Math.floor(i / columns), height / rows));
+}
+
+function describe(model, panel, state, drawn) {
+  const { cells, weights } = drawn;
+  const gate = panel.kind === "gate", reverse = isReversed(panel, state), on = reverse ? "from" : "on";
+  const peak = Math.max(...weights);
+  const said = [`${gate ? "highest" : "most"} ${on} ${place(weights.indexOf(peak), cells[1])}: ${percent(peak)}`];
+  if (gate) said.push(`mean ${percent(sum(weights) / weights.length)}`);
+  if (panel.box.length && peak > 0) {
+    const inside = coverage(panel.box, cells, model.get("size"));
+    const share = sum(weights.map((weight, i) => weight * inside[i])) / sum(gate ? inside : weights);
+    said.push(`${percent(share)} ${reverse ? "from inside" : "inside"} the box`);
+  }
+  const [read, asked] = [state.cell ?? state.query, state.query].map((at) => placeIn(cells, model.get("grid"), at));
+  const own = isRelation(panel) && read === asked;
+  said.push(`${percent(weights[read])} ${on} ${own ? "itself" : place(read, cells[1])}`);
+  if (reverse) {
+    const even = weights.length / (panel.cells[0] * panel.cells[1]);
+    said.push(`in all ${(sum(weights) / even).toFixed(1)} × an even share`);
+  }
+  const chosen = panel.layers > 1 ? [`layer ${state.layer + 1}`] : [];
+  if (panel.heads > 1) chosen.push(state.head === null ? "mean of heads" : `head ${state.head + 1}`);
+  return (chosen.length ? `${chosen.join(", ")}: ` : "") + said.join("; ");
+}
+
 // The image in grey, and dimmed, so that colour and brightness stand for weight alone.
-function toGrey(image, width, height) {
-  const canvas = element("canvas", { width, height });
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+function toGrey(image, [height, width]) {
+  const context = element("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);
   const data = context.getImageData(0, 0, width, height);
   for (let i = 0; i < data.data.length; i += 4) {
@@ -30,23 +86,22 @@ function toGrey(image, width, height) {
     data.data.fill(0.75 * (0.299 * r + 0.587 * g + 0.114 * b), i, i + 3);
   }
   context.putImageData(data, 0, 0);
-  return canvas;
+  return context.canvas;
 }
 
-function makePanel(model, relation, map, name) {
-  const { keyRows, keyColumns, rows, columns } = relation;
+function makePanel(model, panel) {
   const [imageHeight, imageWidth] = model.get("size");
   const height = Math.round((PIXELS * imageHeight) / imageWidth);
-  const canvas = element("canvas", {
-    width: PIXELS, height, tabindex: "0", role: "application",
-    "aria-label": `${name}: where the chosen position looks. Arrow keys choose another.`,
-  });
+  const grid = model.get("grid");
+  const words = { role: "application", "aria-label": `${panel.name}. Arrow keys choose a position.` };
+  const canvas = element("canvas", { width: PIXELS, height, tabindex: "0", ...words });
   const context = canvas.getContext("2d");
-  const cells = element("canvas", { width: keyColumns, height: keyRows });
-  const cellContext = cells.getContext("2d");
-  const heat = cellContext.createImageData(keyColumns, keyRows);
   const colours = bytes(model.get("colours"));
+  const heat = element("canvas").getContext("2d");
   let grey = null;
+
+  const edges = (cell, [rows, columns]) =>
+    [(cell % columns) * (PIXELS / columns), Math.floor(cell / columns) * (height / rows), PIXELS / columns, height / rows];
 
   function outline(colour, width, x, y, w, h) {
     context.strokeStyle = colour;
@@ -54,92 +109,147 @@ function makePanel(model, relation, map, name) {
     context.strokeRect(x + width / 2, y + width / 2, w - width, h - width);
   }
 
-  function draw(query, top) {
-    const share = relation.peak(map, query) / 255 / top; // from this row's steps to the scale of all panels
-    const row = relation.row(map, query);
-    for (let i = 0; i < row.length; i++) {
-      const level = Math.round(255 * Math.sqrt(row[i] * share)); // so that small weights show beside large ones
-      heat.data.set(colours.subarray(3 * level, 3 * level + 3), 4 * i);
-      heat.data[4 * i + 3] = 0.9 * Math.sqrt(255 * level); // nothing over the image where there is no weight
-    }
-    cellContext.putImageData(heat, 0, 0);
+  function paint({ cells: [rows, columns], weights }, top, opacity) {
+    Object.assign(heat.canvas, { width: columns, height: rows });
+    const pixels = heat.createImageData(columns, rows);
+    weights.forEach((weight, i) => {
+      const level = Math.round(255 * Math.sqrt(weight / top)); // so that small weights show beside large ones
+      pixels.data.set(colours.subarray(3 * level, 3 * level + 3), 4 * i);
+      pixels.data[4 * i + 3] = opacity * Math.sqrt(255 * level); // nothing over the image where there is no weight
+    });
+    heat.putImageData(pixels, 0, 0);
     context.imageSmoothingEnabled = false;
+    context.clearRect(0, 0, PIXELS, height);
     if (grey) context.drawImage(grey, 0, 0, PIXELS, height);
-    context.drawImage(cells, 0, 0, PIXELS, height);
-    const [left, above, right, below] = model.get("box");
-    const x = PIXELS / imageWidth;
-    const y = height / imageHeight;
-    if (right !== undefined) outline("white", 3, left * x, above * y, (right - left) * x, (below - above) * y);
-    const cellWidth = PIXELS / columns;
-    const cellHeight = height / rows;
-    const marker = [(query % columns) * cellWidth, Math.floor(query / columns) * cellHeight, cellWidth, cellHeight];
-    outline("black", 7, ...marker);
-    outline("#6cb4ff", 5, ...marker);
+    context.drawImage(heat.canvas, 0, 0, PIXELS, height);
   }
 
-  return { canvas, draw, setImage: (image) => (grey = toGrey(image, imageWidth, imageHeight)) };
+  // Lines to the middles of cells, as thick as their weights are high, and a dot at the end of each.
+  function link(from, ends, colour) {
+    const middle = ([x, y, w, h]) => [x + w / 2, y + h / 2];
+    const paths = ends.map(([to]) => new Path2D(`M${middle(from)}L${middle(to)}`));
+    for (const [strokeStyle, casing] of [["black", 5], ["white", 2]])
+      paths.forEach((path, i) => {
+        Object.assign(context, { strokeStyle, lineWidth: 5 * ends[i][1] + casing });
+        context.stroke(path);
+      });
+    Object.assign(context, { fillStyle: colour, strokeStyle: "black", lineWidth: 2 });
+    for (const [to] of ends) {
+      context.beginPath();
+      context.arc(...middle(to), 7, 0, 7);
+      context.fill();
+      context.stroke();
+    }
+  }
+
+  // The number of the cell that is read stands beside it.
+  function label(text, [x, y, w, h]) {
+    Object.assign(context, { font: "600 22px system-ui, sans-serif", textAlign: "center", textBaseline: "middle" });
+    const half = context.measureText(text).width / 2 + 8;
+    const middle = Math.min(PIXELS - half, Math.max(half, x + w / 2));
+    const line = y > 36 ? y - 18 : y + h + 18;
+    context.fillStyle = "rgba(0, 0, 0, 0.8)";
+    context.fillRect(middle - half, line - 15, 2 * half, 30);
+    context.fillStyle = "white";
+    context.fillText(text, middle, line);
+  }
+
+  function draw(state, drawn, top) {
+    const reverse = isReversed(panel, state);
+    paint(drawn, top || 1, state.opacity);
+    const [left, above, right, below] = panel.box.map((edge, i) => (i % 2 ? (edge * height) / imageHeight : (edge * PIXELS) / imageWidth));
+    if (right !== undefined) outline("white", 3, left, above, right - left, below - above);
+    if (isRelation(panel)) {
+      const asked = reverse ? panel.cells : grid;
+      const marker = edges(placeIn(asked, grid, state.query), asked);
+      const peak = Math.max(...drawn.weights);
+      const ends = strongest(panel, drawn, state.links).map((at) => [edges(at, drawn.cells), drawn.weights[at] / peak]);
+      link(marker, ends, reverse ? QUERY : KEY);
+      outline("black", 7, ...marker);
+      outline(reverse ? KEY : QUERY, 5, ...marker);
+    }
+    if (state.cell === null && isRelation(panel)) return;
+    const read = placeIn(drawn.cells, grid, state.cell ?? state.query);
+    const around = edges(read, drawn.cells);
+    outline("black", 5, ...around);
+    outline("white", 3, ...around);
+    label(percent(drawn.weights[read]), around);
+  }
+
+  return { canvas, draw, setGrey: (image) => (grey = image) };
 }
 
-// The legend: the colours from 0 to the largest weight drawn; a quarter of it lies in the middle.
-function makeScale(colours) {
+// The legend: the colours from 0 to the highest weight drawn; a quarter of it lies in the middle.
+function makeScale(name, colours) {
   const top = element("span");
-  return { el: element("div", { class: "attn-scale" }, "weight 0 %", colourBar(colours), top), top };
+  return { el: element("div", { class: "attn-scale" }, `${name} 0 %`, colourBar(colours), top), top };
 }
 
-// The share of a row's weight that lies inside the box: each cell counts by the part of it inside.
-function massInside(row, relation, box, [imageHeight, imageWidth]) {
-  const overlap = (start, stop, cell, size) => Math.max(0, Math.min(stop, (cell + 1) * size) - Math.max(start, cell * size)) / size;
-  let inside = 0, all = 0;
-  row.forEach((weight, i) => {
-    const x = overlap(box[0], box[2], i % relation.keyColumns, imageWidth / relation.keyColumns);
-    const y = overlap(box[1], box[3], Math.floor(i / relation.keyColumns), imageHeight / relation.keyRows);
-    inside += weight * x * y;
-    all += weight;
-  });
-  return inside / all;
-}
-
-function describe(model, relation, map, query) {
-  const row = relation.row(map, query);
-  const best = row.indexOf(Math.max(...row));
-  const place = `row ${Math.floor(best / relation.keyColumns) + 1}, column ${(best % relation.keyColumns) + 1}`;
-  const box = model.get("box");
-  const inside = box.length ? `; ${percent(massInside(row, relation, box, model.get("size")))} inside the box` : "";
-  return `most on ${place}: ${percent(relation.peak(map, query))}${inside}`;
+// Each control: its element, and how it follows the state.
+function makeControls(model) {
+  const panels = model.get("panels");
+  const controls = [];
+  const [layers, heads] = ["layers", "heads"].map((axis) => Math.max(...panels.map((panel) => panel[axis])));
+  const addSlider = (label, name, { max, shift = 0, scale = 1 }, say) => {
+    const range = { min: shift, max, step: 1, value: model.get(name) * scale + shift };
+    const made = slider(label, range, say, (value) => tell(model, name, (value - shift) / scale));
+    controls.push({ el: made.el, follow: () => ((made.control.value = model.get(name) * scale + shift), made.update()) });
+  };
+  const addSelect = (label, name, options, values) => {
+    const made = select(label, options, values.indexOf(model.get(name)), (i) => tell(model, name, values[i]));
+    controls.push({ el: made.el, follow: () => (made.control.selectedIndex = values.indexOf(model.get(name))) });
+  };
+  if (layers > 1) addSlider("Layer", "layer", { max: layers, shift: 1 }, (layer) => `${layer} of ${layers}`);
+  if (heads > 1) {
+    const each = Array.from({ length: heads }, (_, head) => head);
+    addSelect("Head", "head", ["mean of heads", ...each.map((head) => `${head + 1}`)], [null, ...each]);
+  }
+  if (panels.some(isRelation)) {
+    addSelect("Show", "direction", Object.values(DIRECTIONS), Object.keys(DIRECTIONS));
+    addSlider("Links", "links", { max: 8 }, String);
+  }
+  addSlider("Opacity", "opacity", { max: 100, scale: 100 }, (share) => `${share} %`);
+  const held = () => model.get("cell") !== null;
+  const hold = checkbox("Hold, and read other cells", held(), (on) => tell(model, "cell", on ? model.get("query") : null));
+  if (panels.some(isRelation)) controls.push({ el: hold.el, follow: () => (hold.control.checked = held()) });
+  return controls;
 }
 
 function render({ model, el }) {
-  const relation = reader(model);
-  const { rows, columns } = relation;
-  const names = model.get("names");
-  const panels = names.map((name, map) => makePanel(model, relation, map, name));
-  const notes = names.map(() => element("output"));
-  const scale = makeScale(bytes(model.get("colours")));
-  const place = element("span");
+  const panels = model.get("panels");
+  const [rows, columns] = model.get("grid");
+  const read = makeReader(model);
+  const made = panels.map((panel) => ({ ...makePanel(model, panel), note: element("output"), links: element("span", { class: "attn-unseen" }) }));
+  const scales = Object.fromEntries(panels.map((panel) => [scaleOf(panel), makeScale(scaleOf(panel), bytes(model.get("colours")))]));
+  const controls = makeControls(model);
+  const position = element("span");
   const hint = element("span", { class: "attn-hint" }, "☞ Point, tap, or press arrow keys.");
-  let shown = -1;
-
-  function show(query) {
-    if (query === shown) return;
-    shown = query;
-    const top = Math.max(...names.map((_, map) => relation.peak(map, query)));
-    panels.forEach((panel, map) => {
-      panel.draw(query, top);
-      notes[map].textContent = describe(model, relation, map, query);
+  let shown = "";
+  // `preview` is what the pointer points at, instead of what is chosen.
+  function show(preview = {}) {
+    const state = Object.fromEntries(CHOICES.map((name) => [name, preview[name] ?? model.get(name)]));
+    if (JSON.stringify(state) === shown) return;
+    shown = JSON.stringify(state);
+    const drawn = panels.map((panel) => read(panel, state));
+    const tops = {};
+    panels.forEach((panel, i) => (tops[scaleOf(panel)] = Math.max(tops[scaleOf(panel)] ?? 0, ...drawn[i].weights)));
+    panels.forEach((panel, i) => {
+      made[i].draw(state, drawn[i], tops[scaleOf(panel)]);
+      made[i].note.textContent = describe(model, panel, state, drawn[i]);
+      const links = strongest(panel, drawn[i], state.links).map((at) => `${place(at, drawn[i].cells[1])} (${percent(drawn[i].weights[at])})`);
+      made[i].links.textContent = links.length ? ` Links: ${links.join(", ")}.` : "";
     });
-    place.textContent = `Query: row ${Math.floor(query / columns) + 1}, column ${(query % columns) + 1}.`;
-    scale.top.textContent = `${percent(top)}, middle ${percent(top / 4)}`;
-    el.dataset.query = query;
+    for (const name in tops) scales[name].top.textContent = `${percent(tops[name])}, middle ${percent(tops[name] / 4)}`;
+    const who = !panels.some(isRelation) ? "Position" : state.direction === "looks at" ? "Query" : "Key";
+    position.textContent = `${who}: ${place(state.query, columns)}.`;
+    el.dataset.query = state.query;
   }
 
-  function choose(query) {
-    tell(model, "query", query);
-    show(query);
-  }
+  const moves = () => (model.get("cell") === null ? "query" : "cell"); // what pointer and arrows move
 
   function under(event, canvas) {
     const area = canvas.getBoundingClientRect();
-    const cell = (offset, length, count) => Math.min(count - 1, Math.max(0, Math.floor((offset / length) * count)));
+    const cell = (offset, length, count) => within(Math.floor((offset / length) * count), count);
     return cell(event.clientY - area.top, area.height, rows) * columns + cell(event.clientX - area.left, area.width, columns);
   }
 
@@ -147,36 +257,42 @@ function render({ model, el }) {
     const step = STEPS[event.key];
     if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    const query = model.get("query");
-    const row = Math.min(rows - 1, Math.max(0, Math.floor(query / columns) + step[0]));
-    const column = Math.min(columns - 1, Math.max(0, (query % columns) + step[1]));
-    choose(row * columns + column);
+    const at = model.get(moves());
+    tell(model, moves(), within(Math.floor(at / columns) + step[0], rows) * columns + within((at % columns) + step[1], columns));
   }
 
-  for (const { canvas } of panels) {
-    canvas.addEventListener("pointermove", (event) => show(under(event, canvas)));
-    canvas.addEventListener("pointerleave", () => show(model.get("query")));
-    canvas.addEventListener("click", (event) => choose(under(event, canvas)));
+  for (const { canvas } of made) {
+    canvas.addEventListener("pointermove", (event) => show({ [moves()]: under(event, canvas) }));
+    canvas.addEventListener("pointerleave", () => show());
+    canvas.addEventListener("click", (event) => tell(model, moves(), under(event, canvas)));
     canvas.addEventListener("keydown", onKey);
   }
-  model.on("change:query", () => show(model.get("query")));
+  for (const name of CHOICES)
+    model.on(`change:${name}`, () => {
+      for (const control of controls) control.follow();
+      show();
+    });
 
   ready(el, model);
   el.classList.add("attn-explorer");
   el.append(
-    element("div", { class: "attn-panels" }, ...names.map((name, map) =>
-      element("figure", {}, panels[map].canvas, element("figcaption", {}, element("strong", {}, name), " ", notes[map])))),
-    element("div", { class: "attn-foot" }, element("span", {}, place, " ", hint), scale.el),
+    element("div", { class: "attn-controls" }, ...controls.map((control) => control.el)),
+    element("div", { class: "attn-panels" }, ...made.map(({ canvas, note, links }, i) =>
+      element("figure", {}, canvas, element("figcaption", {}, element("strong", {}, panels[i].name), " ", note, links)))),
+    element("div", { class: "attn-foot" }, element("span", {}, position, " ", hint), ...Object.values(scales).map((scale) => scale.el)),
   );
-  show(model.get("query"));
+  show();
 
-  const image = new Image();
-  image.onload = () => {
-    for (const panel of panels) panel.setImage(image);
-    shown = -1;
-    show(model.get("query"));
-  };
-  image.src = model.get("image");
+  model.get("images").forEach((url, which) => {
+    const image = new Image();
+    image.onload = () => {
+      const grey = toGrey(image, model.get("size"));
+      panels.forEach((panel, i) => panel.image === which && made[i].setGrey(grey));
+      shown = "";
+      show();
+    };
+    image.src = url;
+  });
 }
 
 export default { render };
