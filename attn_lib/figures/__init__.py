@@ -6,6 +6,7 @@ from .colours import QUANTITIES, theme_css
 from .cost import CostExplorer
 from .explore import FrameExplorer, explore
 from .explorer import AttentionExplorer
+from .live import retrain, upload
 from .relations import coarsen
 from .static import show, show_images, show_source, style
 from .tracer import ShapeTracer
@@ -22,9 +23,11 @@ __all__ = [
     "explore",
     "page_script",
     "page_style",
+    "retrain",
     "show",
     "show_images",
     "show_source",
     "style",
     "theme_css",
+    "upload",
 ]

@@ -196,7 +196,10 @@ class FrameExplorer(LivingFigure):
         if self.ranges[axis]:
             control = f'<input type="range" max="{len(labels) - 1}" value="{place}"> <output>{labels[place]}</output>'
         else:
-            options = "".join(f"<option>{label}</option>" for label in labels)
+            options = "".join(
+                f"<option{' selected' * (i == place)}>{label}</option>"
+                for i, label in enumerate(labels)
+            )
             control = f"<select>{options}</select>"
         return f'<label class="attn-control">{name} {control}</label>'
 
