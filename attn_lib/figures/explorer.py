@@ -20,15 +20,12 @@ class AttentionExplorer(LivingFigure):
     """Where does a position look, and who looks at it? One panel a map, all with the same position.
 
     Hover a position to see its weights; click, tap or press the arrow keys to choose it. To read the weight of
-    one cell after another, hold the position. Every choice is a trait that Python sees and sets:
-
-    query: the position, counted row by row.
-    cell: another position, whose weight is read while the query is held; None reads the query's own.
-    layer, head: of maps that have several, counted from 0; head None is the mean of all heads.
-    direction: "looks at" shows the query's row of a relation; "is looked at by" shows the column of the key
-        at that place, the weight that it gets from each query.
-    opacity: of the colours where the weight is highest, 0 to 1.
-    links: how many of the strongest weights of a relation are drawn as lines, 0 to 8.
+    one cell after another, hold the position. Every choice is a trait that Python sees and sets: `query`, the
+    position, counted row by row; `cell`, another position, whose weight is read while the query is held (None
+    reads the query's own); `layer` and `head`, counted from 0, where maps have several (None is the mean of all
+    heads); `direction`: "looks at" shows the query's row of a relation, "is looked at by" the column of the key
+    at that place, the weight that it gets from each query; `opacity` of the colours where the weight is highest,
+    0 to 1; and `links`: how many of the strongest weights of a relation are drawn as lines, 0 to 8.
 
     Args:
         image: (3, h, w), values in [0, 1]; or one for each panel, by its name, all of one size.
