@@ -145,8 +145,9 @@ function makeChoices(model) {
     const radio = element("input", { type: "radio", name: "image" });
     radio.addEventListener("change", () => tell(model, "image", image));
     radios.push(radio);
-    const picture = element("img", { src: model.get("pictures")[image], alt: "" });
-    return element("label", { class: "attn-choice" }, picture, element("span", {}, radio, ` ${name}`));
+    const picture = element("img", { src: model.get("pictures")[image], alt: `picture: ${name}` });
+    // The picture's words are the choice's name; heard once, they need no second.
+    return element("label", { class: "attn-choice" }, picture, element("span", {}, radio, " ", element("span", { "aria-hidden": "true" }, name)));
   });
   // Radio buttons are one group within their form: figures on one page do not share it.
   const form = element("form", {}, element("div", { class: "attn-choices", role: "radiogroup", "aria-label": model.get("kind") }, ...labels));
@@ -171,7 +172,7 @@ function render({ model, el }) {
   const chunks = makeChunks(layer);
   const sum = makeSum(model, layer);
   const choices = makeChoices(model);
-  const input = element("img", { alt: "input" });
+  const input = element("img");
   const inputName = element("figcaption");
   const words = element("output", { class: "attn-words" });
   const scaleEnds = [element("span"), element("span")];
@@ -204,6 +205,7 @@ function render({ model, el }) {
     for (const chunk of chunks) drawBars(chunk, layer, order, model.get("sorted"));
     input.src = model.get("pictures")[image];
     inputName.textContent = model.get("image_names")[image];
+    input.alt = `input: ${inputName.textContent}`;
     choices.update();
     if (network) network.control.selectedIndex = model.get("series");
     ranked.control.checked = model.get("sorted");

@@ -162,11 +162,9 @@ class ChannelExplorer(LivingFigure):
 
     def _choices(self) -> str:
         choices = "".join(
-            f'<label class="attn-choice"><img src="{url}" alt=""><span>'
-            f'<input type="radio"{" checked" if index == self.image else ""}> {html.escape(name)}</span></label>'
-            for index, (name, url) in enumerate(
-                zip(self.image_names, self.pictures, strict=True)
-            )
+            f'<label class="attn-choice"><img src="{url}" alt="picture: {html.escape(name)}"><span>'
+            f'<input type="radio"> <span aria-hidden="true">{html.escape(name)}</span></span></label>'
+            for name, url in zip(self.image_names, self.pictures, strict=True)
         )
         return f'<form><div class="attn-choices" role="radiogroup" aria-label="{html.escape(self.kind)}">{choices}</div></form>'
 
@@ -200,8 +198,8 @@ class ChannelExplorer(LivingFigure):
         )
 
     def _sum(self) -> str:
-        name, picture = self.image_names[self.image], self._pictures[self.image]
-        terms = _picture(html.escape(name), self.pictures[self.image], "input", picture.size)
+        name, picture = html.escape(self.image_names[self.image]), self._pictures[self.image]
+        terms = _picture(name, self.pictures[self.image], f"input: {name}", picture.size)
         low, high = self._scales[self.series, self.channel]
         colours = np.frombuffer(self.colours, np.uint8).reshape(256, 3)
         weights = self._weights[self.series, self.image, :, self.channel]
