@@ -115,7 +115,8 @@ def shown(path: Path) -> str:
 
 @chapters_with("The equation")
 def test_every_row_of_the_symbol_table_names_a_variable_of_the_code_on_the_page(path):
-    rows = re.findall(r"^\| *(.+?) *\| *(.+?) *\|.*\|$", prose(path), re.MULTILINE)
+    section = prose(path).split("## The equation\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| *(.+?) *\| *(.+?) *\|.*\|$", section, re.MULTILINE)
     start = rows.index(("symbol", "in the code"))
     names = [code for _, code in rows[start + 2 :] if code == "the result" or "`" in code]
     assert len(names) >= 4 and len(names) == len(rows) - start - 2, rows
