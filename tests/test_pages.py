@@ -16,6 +16,7 @@ PAGES = (
     "index",
     "foundations/attention_without_learning",
     "spatial/self_attention",
+    "channel/selective_kernel",
     "appendix/errata",
     "appendix/glossary",
     "appendix/api_mechanisms",
