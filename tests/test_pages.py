@@ -17,6 +17,7 @@ PAGES = (
     "foundations/attention_without_learning",
     "spatial/self_attention",
     "channel/squeeze_excitation",
+    "channel/selective_kernel",
     "appendix/errata",
     "appendix/glossary",
     "appendix/api_mechanisms",
