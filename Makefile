@@ -29,7 +29,8 @@ bench: .venv/.ready
 beside:
 	test -x .venv-$(TORCH)/bin/python || $(PYTHON) -m venv .venv-$(TORCH)
 	.venv-$(TORCH)/bin/python -m pip install -q --disable-pip-version-check torch==$(TORCH) torchvision ".[test]"
-	.venv-$(TORCH)/bin/python -m pytest tests --ignore tests/test_book.py --ignore tests/test_text.py --ignore tests/test_pages.py
+	.venv-$(TORCH)/bin/python -m pytest tests --ignore tests/test_book.py --ignore tests/test_text.py \
+	  --ignore-glob 'tests/test_*page*.py' --ignore-glob 'tests/test_attention_explorer_*.py'
 
 # Run the notebooks anew and store the text that tests compare.
 outputs: .venv/.ready

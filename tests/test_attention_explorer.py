@@ -40,7 +40,7 @@ def many(**changed) -> AttentionExplorer:
         },
         "grid": (6, 4),
         "key_grid": (3, 2),
-        "box": torch.tensor([2, 3, 11, 20]),
+        "box": torch.tensor([2, 3, 11, 21]),
         "alt": "Four heat maps over a grey rectangle.",
     }
     return AttentionExplorer(**(arguments | changed))
