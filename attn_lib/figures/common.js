@@ -67,6 +67,10 @@ function ready(el, model) {
   el.classList.add("attn-living");
   el.setAttribute("role", "group");
   el.setAttribute("aria-label", model.get("alt"));
+  // JupyterLab has shortcuts for bare keys: an arrow on a slider would move through the notebook instead.
+  el.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey) event.stopPropagation();
+  });
 }
 
 // The colour map from left to right.
