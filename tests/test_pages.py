@@ -7,6 +7,7 @@ PAGES = (
     "index",
     "foundations/attention_without_learning",
     "spatial/self_attention",
+    "foundations/reading_shapes",
     "channel/squeeze_excitation",
     "channel/selective_kernel",
     "appendix/errata",
