@@ -151,7 +151,6 @@ function makeChoices(model) {
   });
   // Radio buttons are one group within their form: figures on one page do not share it.
   const form = element("form", {}, element("div", { class: "attn-choices", role: "radiogroup", "aria-label": model.get("kind") }, ...labels));
-  form.addEventListener("submit", (event) => event.preventDefault());
   const update = () => (radios[model.get("image")].checked = true);
   return { el: form, update };
 }
