@@ -35,7 +35,10 @@ class LiveOnly:
 
 
 def upload(
-    show: Callable[[Tensor], Any], *, about: str = "upload a photograph.", longest: int = 512
+    show: Callable[[Tensor], Any],
+    *,
+    about: str = "upload a photograph of your own.",
+    longest: int = 512,
 ) -> LiveOnly:
     """A button that uploads a photograph and shows what `show` makes of it.
 
