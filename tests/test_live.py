@@ -37,7 +37,7 @@ figure.observe(lambda change: Path("query").write_text(str(figure.query)), "quer
 figure""",
     """def square(side):
     image = torch.zeros(3, 8, 8)
-    image[:, :side, :side] = 1 / (side - 7)
+    image[:, :side, :side] = 1 / (7 - side)
     return image, f"A square whose side is {side} pixels."
 
 frames = explore(square, side=[1, 2, 3, 4], live={"side": [5, 7]}, alt="A bright square on black.")
@@ -80,7 +80,6 @@ def server(folder, tmp_path_factory) -> Iterator[dict]:
         "LabApp.expose_app_in_browser": True,
         "LabApp.extension_manager": "readonly",
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
-        "LabApp.news_url": None,
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser"]
     command += [f"--{name}={value}" for name, value in options.items()]

@@ -35,7 +35,10 @@ class LiveOnly:
 
 
 def upload(
-    show: Callable[[Tensor], Any], *, about: str = "upload a photograph.", longest: int = 512
+    show: Callable[[Tensor], Any],
+    *,
+    about: str = "upload a photograph of your own.",
+    longest: int = 512,
 ) -> LiveOnly:
     """A button that uploads a photograph and shows what `show` makes of it.
 
@@ -57,7 +60,7 @@ def upload(
     def on_upload(_) -> None:
         if not chooser.value:
             return
-        name, content = _last_file(chooser.value)
+        name, content = last_file(chooser.value)
         output.clear_output()
         with output:  # which shows errors too
             try:
@@ -119,7 +122,7 @@ def read_picture(content: bytes, longest: int) -> Float[Tensor, "3 h w"]:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255
 
 
-def _last_file(value) -> tuple[str, bytes]:
+def last_file(value) -> tuple[str, bytes]:
     """Name and content of what was uploaded last: ipywidgets 7 (Colab) has a dict by name, 8 a tuple."""
     if isinstance(value, dict):
         name, file = list(value.items())[-1]
