@@ -59,12 +59,18 @@ def test_a_photograph_reaches_the_function_and_its_result_is_displayed(monkeypat
 
 
 @pytest.mark.parametrize(
-    "content", [b"no picture", b"", file()[:60]], ids=("text", "empty", "cut")
+    ("content", "said"),
+    [
+        (b"no picture", "no picture that can be read here"),
+        (b"", "no picture that can be read here"),
+        (file(90, 60, "JPEG")[:700], "a picture that cannot be read: image file is truncated"),
+    ],
+    ids=("text", "empty", "cut"),
 )
-def test_another_file_is_explained_to_the_reader(content, capsys):
+def test_another_file_is_explained_to_the_reader(content, said, capsys):
     box = upload(lambda image: pytest.fail("there is no image"))
     receive(box, in_order("notes.txt", content))
-    assert "notes.txt: no picture that can be read here" in capsys.readouterr().out
+    assert f"notes.txt: {said}" in capsys.readouterr().out
 
 
 def test_an_error_of_the_function_is_not_swallowed():

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from IPython.display import display
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .static import require_alt
@@ -110,14 +110,10 @@ def read_picture(content: bytes, longest: int) -> Float[Tensor, "3 h w"]:
     """
     try:
         picture = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
-    except (
-        OSError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ) as error:  # Pillow's ways to refuse
-        raise ValueError(
-            f"no picture that can be read here (JPEG, PNG or WebP can): {error}"
-        ) from error
+    except UnidentifiedImageError as error:
+        raise ValueError("no picture that can be read here; JPEG, PNG and WebP can") from error
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"a picture that cannot be read: {error}") from error
     picture.thumbnail((longest, longest))
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255
 
