@@ -148,4 +148,4 @@ def test_what_the_gallery_would_do_live_works():
     for photo in (wide, wide.mT):
         assert isinstance(names["alike"](photo), AttentionExplorer)
     figure = names["train_anew"](steps=2)
-    assert figure.names == ["after 2 steps"]
+    assert [panel["name"] for panel in figure.panels] == ["after 2 steps"]
