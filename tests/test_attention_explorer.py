@@ -122,6 +122,11 @@ def test_what_it_says_follows_from_the_weights():
     figure.query = 3
     figure.links = 8
     assert figure.strongest("map") == [(3, 1.0)], "no link stands for no weight"
+    nobody = explorer(
+        maps={"map": torch.eye(4)[[0, 0, 1, 1]]}, query=3, direction="is looked at by"
+    )
+    assert nobody.describe("map") == "no weight from any position"
+    assert nobody.strongest("map") == []
 
 
 def test_what_it_says_of_gates_readouts_layers_and_heads():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from browsing import payload
+from browsing import payload, pixel
 from explorers import (
     GALLERY,
     LAYERS,
@@ -42,6 +42,8 @@ def test_the_mouse_previews_chooses_and_reads(visit):
     assert chosen(element, "query") == 44, "pointing reads, and leaves the query"
     canvas(page).click(position=at(canvas(page), 42, figure.grid))
     assert chosen(element, "cell") == 42
+    edge = pixel(canvas(page), 0.4 + 1.5 / 480, 0.25)
+    assert min(edge[:3]) > 200, "a white outline marks the cell"
     element.get_by_label("Hold, and read other cells").uncheck()
     assert chosen(element, "cell") is None
 

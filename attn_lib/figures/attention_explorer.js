@@ -5,12 +5,14 @@ const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRi
 const DIRECTIONS = { "looks at": "where it looks", "is looked at by": "who looks at it" };
 const CHOICES = ["query", "cell", "layer", "head", "direction", "opacity", "links"];
 const QUERY = "#6cb4ff", KEY = "#ffa066"; // on dark pictures, whatever the page
+const HINT = "☞ Point, tap, or press arrow keys.";
 
 const isRelation = (panel) => panel.kind === "relation";
 const scaleOf = (panel) => (panel.kind === "gate" ? "gate" : "weight"); // gates do not share a sum
 const isReversed = (panel, state) => isRelation(panel) && state.direction === "is looked at by";
 const place = (cell, columns) => `row ${Math.floor(cell / columns) + 1}, column ${(cell % columns) + 1}`;
 const within = (index, count) => Math.min(count - 1, Math.max(0, index));
+const upTo = (count) => Array.from({ length: count }, (_, i) => i);
 const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
 
 // The cell of another grid in which the centre of a position lies.
@@ -27,7 +29,7 @@ function makeReader(model) {
     const [start, first] = panel.start;
     const n = isRelation(panel) ? grid[0] * grid[1] : 1, m = panel.cells[0] * panel.cells[1];
     const reverse = isReversed(panel, state), layer = panel.layers > 1 ? state.layer : 0;
-    const heads = panel.heads > 1 && state.head !== null ? [state.head] : Array.from({ length: panel.heads }, (_, head) => head);
+    const heads = panel.heads > 1 && state.head !== null ? [state.head] : upTo(panel.heads);
     const key = placeIn(panel.cells, grid, state.query);
     const drawn = new Float64Array(reverse ? n : m);
     for (const head of heads)
@@ -53,10 +55,18 @@ function coverage(box, [rows, columns], [height, width]) {
     overlap(box[0], box[2], i % columns, width / columns) * overlap(box[1], box[3], Math.floor(i / columns), height / rows));
 }
 
-function describe(model, panel, state, drawn) {
-  const { cells, weights } = drawn;
+// The layer and the head shown, of a panel that has several.
+function describeChoice(panel, { layer, head }) {
+  const chosen = panel.layers > 1 ? [`layer ${layer + 1}`] : [];
+  if (panel.heads > 1) chosen.push(head === null ? "mean of heads" : `head ${head + 1}`);
+  return chosen.length ? `${chosen.join(", ")}: ` : "";
+}
+
+function describe(model, panel, state, { cells, weights }) {
+  const chosen = describeChoice(panel, state);
   const gate = panel.kind === "gate", reverse = isReversed(panel, state), on = reverse ? "from" : "on";
   const peak = Math.max(...weights);
+  if (reverse && peak === 0) return `${chosen}no weight from any position`;
   const said = [`${gate ? "highest" : "most"} ${on} ${place(weights.indexOf(peak), cells[1])}: ${percent(peak)}`];
   if (gate) said.push(`mean ${percent(sum(weights) / weights.length)}`);
   if (panel.box.length && peak > 0) {
@@ -67,13 +77,8 @@ function describe(model, panel, state, drawn) {
   const [read, asked] = [state.cell ?? state.query, state.query].map((at) => placeIn(cells, model.get("grid"), at));
   const own = isRelation(panel) && read === asked;
   said.push(`${percent(weights[read])} ${on} ${own ? "itself" : place(read, cells[1])}`);
-  if (reverse) {
-    const even = weights.length / (panel.cells[0] * panel.cells[1]);
-    said.push(`in all ${(sum(weights) / even).toFixed(1)} × an even share`);
-  }
-  const chosen = panel.layers > 1 ? [`layer ${state.layer + 1}`] : [];
-  if (panel.heads > 1) chosen.push(state.head === null ? "mean of heads" : `head ${state.head + 1}`);
-  return (chosen.length ? `${chosen.join(", ")}: ` : "") + said.join("; ");
+  if (reverse) said.push(`in all ${((sum(weights) * panel.cells[0] * panel.cells[1]) / weights.length).toFixed(1)} × an even share`);
+  return chosen + said.join("; ");
 }
 
 // The image in grey, and dimmed, so that colour and brightness stand for weight alone.
@@ -144,12 +149,12 @@ function makePanel(model, panel) {
 
   // The number of the cell that is read stands beside it.
   function label(text, [x, y, w, h]) {
-    Object.assign(context, { font: "600 22px system-ui, sans-serif", textAlign: "center", textBaseline: "middle" });
-    const half = context.measureText(text).width / 2 + 8;
+    const em = (14 * PIXELS) / (canvas.clientWidth || PIXELS); // 14 px to the reader
+    Object.assign(context, { font: `600 ${em}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle", fillStyle: "rgba(0, 0, 0, 0.8)" });
+    const half = (context.measureText(text).width + em) / 2;
     const middle = Math.min(PIXELS - half, Math.max(half, x + w / 2));
-    const line = y > 36 ? y - 18 : y + h + 18;
-    context.fillStyle = "rgba(0, 0, 0, 0.8)";
-    context.fillRect(middle - half, line - 15, 2 * half, 30);
+    const line = y > 1.6 * em ? y - 0.8 * em : y + h + 0.8 * em;
+    context.fillRect(middle - half, line - 0.7 * em, 2 * half, 1.4 * em);
     context.fillStyle = "white";
     context.fillText(text, middle, line);
   }
@@ -200,10 +205,7 @@ function makeControls(model) {
     controls.push({ el: made.el, follow: () => (made.control.selectedIndex = values.indexOf(model.get(name))) });
   };
   if (layers > 1) addSlider("Layer", "layer", { max: layers, shift: 1 }, (layer) => `${layer} of ${layers}`);
-  if (heads > 1) {
-    const each = Array.from({ length: heads }, (_, head) => head);
-    addSelect("Head", "head", ["mean of heads", ...each.map((head) => `${head + 1}`)], [null, ...each]);
-  }
+  if (heads > 1) addSelect("Head", "head", ["mean of heads", ...upTo(heads).map((head) => `${head + 1}`)], [null, ...upTo(heads)]);
   if (panels.some(isRelation)) {
     addSelect("Show", "direction", Object.values(DIRECTIONS), Object.keys(DIRECTIONS));
     addSlider("Links", "links", { max: 8 }, String);
@@ -223,7 +225,6 @@ function render({ model, el }) {
   const scales = Object.fromEntries(panels.map((panel) => [scaleOf(panel), makeScale(scaleOf(panel), bytes(model.get("colours")))]));
   const controls = makeControls(model);
   const position = element("span");
-  const hint = element("span", { class: "attn-hint" }, "☞ Point, tap, or press arrow keys.");
   let shown = "";
   // `preview` is what the pointer points at, instead of what is chosen.
   function show(preview = {}) {
@@ -279,19 +280,18 @@ function render({ model, el }) {
     element("div", { class: "attn-controls" }, ...controls.map((control) => control.el)),
     element("div", { class: "attn-panels" }, ...made.map(({ canvas, note, links }, i) =>
       element("figure", {}, canvas, element("figcaption", {}, element("strong", {}, panels[i].name), " ", note, links)))),
-    element("div", { class: "attn-foot" }, element("span", {}, position, " ", hint), ...Object.values(scales).map((scale) => scale.el)),
+    element("div", { class: "attn-foot" }, element("span", {}, position, " ", element("span", { class: "attn-hint" }, HINT)), ...Object.values(scales).map((scale) => scale.el)),
   );
   show();
 
   model.get("images").forEach((url, which) => {
-    const image = new Image();
+    const image = Object.assign(new Image(), { src: url });
     image.onload = () => {
       const grey = toGrey(image, model.get("size"));
       panels.forEach((panel, i) => panel.image === which && made[i].setGrey(grey));
       shown = "";
       show();
     };
-    image.src = url;
   });
 }
 

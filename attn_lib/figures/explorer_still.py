@@ -26,6 +26,8 @@ def describe(figure: "AttentionExplorer", panel: dict) -> str:
     weights = figure.attention_map(panel["name"])
     gate, reverse = panel["kind"] == "gate", figure.reverses(panel)
     on = "from" if reverse else "on"
+    if reverse and not weights.any():
+        return f"{_chosen(figure, panel)}no weight from any position"
     best = place(int(weights.argmax()), weights.shape[1])
     said = [f"{'highest' if gate else 'most'} {on} {best}: {percent(weights.max())}"]
     if gate:
@@ -40,8 +42,9 @@ def describe(figure: "AttentionExplorer", panel: dict) -> str:
     where = "itself" if own else place(read, weights.shape[1])
     said.append(f"{percent(weights.ravel()[read])} {on} {where}")
     if reverse:
-        even = weights.size / (panel["cells"][0] * panel["cells"][1])
-        said.append(f"in all {fixed(weights.sum() / even, 1)} × an even share")
+        rows, columns = panel["cells"]
+        even = fixed(weights.sum() * rows * columns / weights.size, 1)
+        said.append(f"in all {even} × an even share")
     return _chosen(figure, panel) + "; ".join(said)
 
 
