@@ -7,15 +7,18 @@ cluttered digits   1,797 handwritten digits of 8×8 pixels (`sklearn.datasets.lo
 cued, sized and paired digits: the same, in tasks that want one kind of attention each
 
 a package of Debian, or downloads by torchvision:
+Fashion-MNIST and others; see `real_images`
 """
 
 from .digits import SPLITS, cluttered_digits
 from .located import LocatedImages, coverage
 from .photographs import PHOTOGRAPHS, photograph
+from .real import REAL, real_images
 from .tasks import cued_digits, paired_digits, sized_digits
 
 __all__ = [
     "PHOTOGRAPHS",
+    "REAL",
     "SPLITS",
     "LocatedImages",
     "cluttered_digits",
@@ -23,5 +26,6 @@ __all__ = [
     "cued_digits",
     "paired_digits",
     "photograph",
+    "real_images",
     "sized_digits",
 ]

@@ -1,18 +1,13 @@
-"""How often a network is right, and whether its maps lie on the object."""
+"""Does a map lie on the object?"""
 
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..data import LocatedImages, coverage
-from ..module import AttentionModule
-from ..recording import record
+from .data import coverage
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ def positional_maps(
 
     Returns:
         for a relation `received`, where all positions look, and `from_object`, where those in the box look;
-        for a gate over positions `gate`; for pooling `pooled`. Nothing where there is none: channels and
+        for a gate over positions `gate`; for attention as a readout `pooling`. Nothing where there is none: channels and
         kernels have no place. A dot product's scores may be negative; then their size counts.
     """
     b, h, w = inside.shape
@@ -107,52 +102,5 @@ def positional_maps(
         elif weights.shape == (b, 1, h, w):
             found["gate"] = weights.squeeze(1)
         elif weights.shape == (b, h, w):
-            found["pooled"] = weights
+            found["pooling"] = weights
     return found
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> dict[str, Any]:
-    """Accuracy and, where the boxes are known and the network has a map over positions, localisation.
-
-    Args:
-        model: whose `features` lay the grid of the maps.
-
-    Returns:
-        `accuracy`, and the localisation of each of `positional_maps`.
-    """
-    model.eval()
-    if data.boxes is None or not any(isinstance(m, AttentionModule) for m in model.modules()):
-        return {"accuracy": accuracy(model, data, batch_size)}
-    device, image = next(model.parameters()).device, tuple(data.images.shape[2:])
-    grid = tuple(model.get_submodule("features")(data.images[:1].to(device)).shape[2:])
-    correct, maps = [], defaultdict(list)
-    for batch in _batches(data, batch_size):
-        with record(model) as recorded:
-            logits = model(batch.images.to(device))
-        correct.append(logits.argmax(1).cpu() == batch.labels)
-        on_cpu = {name: weights.cpu() for name, weights in recorded.items()}
-        inside = coverage(batch.boxes, grid, image)
-        for name, found in positional_maps(on_cpu, inside).items():
-            maps[name].append(found)
-    localised = {
-        name: asdict(localise(torch.cat(found), data.boxes, image))
-        for name, found in maps.items()
-    }
-    return {"accuracy": torch.cat(correct).float().mean().item()} | localised
-
-
-@torch.no_grad()
-def accuracy(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> float:
-    """The share of right answers."""
-    model.eval()
-    device = next(model.parameters()).device
-    right = [
-        model(batch.images.to(device)).argmax(1).cpu() == batch.labels
-        for batch in _batches(data, batch_size)
-    ]
-    return torch.cat(right).float().mean().item()
-
-
-def _batches(data: LocatedImages, size: int) -> Iterator[LocatedImages]:
-    return (data[part] for part in torch.arange(len(data)).split(size))
