@@ -4,16 +4,18 @@ import platform
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .data import LocatedImages, coverage
 from .localisation import localise, positional_maps
+from .localisation import received as received
 from .module import AttentionModule
 from .recording import record
 from .statistics import interval as interval
@@ -21,6 +23,7 @@ from .statistics import interval as interval
 STEPS = 1_400  # gamma needs about a thousand to grow
 
 
+@runtime_checkable
 class Data(Protocol):
     """Anything with a length that gives a batch for a tensor of indices."""
 
@@ -90,52 +93,59 @@ def fit(
     return trace
 
 
-@torch.no_grad()
 def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> dict[str, Any]:
     """Accuracy and, where the boxes are known and the network has a map over positions, localisation.
 
     Args:
         model: whose `features` lay the grid of the maps.
+        data: to score it on.
+        batch_size: how many images at once.
 
     Returns:
         `accuracy`, and the localisation of each of `positional_maps`.
     """
-    model.eval()
     if data.boxes is None or not any(isinstance(m, AttentionModule) for m in model.modules()):
         return {"accuracy": accuracy(model, data, batch_size)}
-    device, image = next(model.parameters()).device, tuple(data.images.shape[2:])
-    grid = tuple(model.get_submodule("features")(data.images[:1].to(device)).shape[2:])
-    correct, maps = [], defaultdict(list)
-    for batch in _batches(data, batch_size):
-        with record(model) as recorded:
-            logits = model(batch.images.to(device))
-        correct.append(logits.argmax(1).cpu() == batch.labels)
-        on_cpu = {name: weights.cpu() for name, weights in recorded.items()}
-        assert batch.boxes is not None  # as those of data
-        inside = coverage(batch.boxes, grid, image)
-        for name, found in positional_maps(on_cpu, inside).items():
-            maps[name].append(found)
-    localised = {
-        name: asdict(localise(torch.cat(found), data.boxes, image))
-        for name, found in maps.items()
-    }
-    return {"accuracy": torch.cat(correct).float().mean().item()} | localised
+    right, maps = look(model, data, batch_size)
+    image = tuple(data.images.shape[2:])
+    scores = {name: asdict(localise(of, data.boxes, image)) for name, of in maps.items()}
+    return {"accuracy": right.float().mean().item()} | scores
 
 
 @torch.no_grad()
 def accuracy(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> float:
     """The share of right answers."""
-    model.eval()
     device = next(model.parameters()).device
-    right = [
-        model(batch.images.to(device)).argmax(1).cpu() == batch.labels
-        for batch in _batches(data, batch_size)
-    ]
+    model.eval()
+    batches = zip(data.images.split(batch_size), data.labels.split(batch_size), strict=True)
+    right = [model(images.to(device)).argmax(1).cpu() == labels for images, labels in batches]
     return torch.cat(right).float().mean().item()
 
 
-def _batches(data: LocatedImages, size: int) -> Iterator[LocatedImages]:
-    return (data[part] for part in torch.arange(len(data)).split(size))
+@torch.no_grad()
+def look(
+    model: nn.Module, data: LocatedImages, batch_size: int = 500
+) -> tuple[Bool[Tensor, " b"], dict[str, Float[Tensor, "b h w"]]]:
+    """Which answers are right, and the network's `positional_maps` of every image.
+
+    Raises:
+        ValueError: the model has no attention, or the data no boxes.
+    """
+    if data.boxes is None:
+        raise ValueError("look wants to know where the objects are; these data have no boxes")
+    device = next(model.parameters()).device
+    features = model.eval().get_submodule("features")(data.images[:1].to(device))
+    inside = coverage(data.boxes, tuple(features.shape[2:]), tuple(data.images.shape[2:]))
+    right, maps = [], defaultdict(list)
+    for part in torch.arange(len(data)).split(batch_size):
+        batch = data[part]
+        with record(model) as recorded:
+            logits = model(batch.images.to(device))
+        right.append(logits.argmax(1).cpu() == batch.labels)
+        on_cpu = {name: weights.cpu() for name, weights in recorded.items()}
+        for name, found in positional_maps(on_cpu, inside[part]).items():
+            maps[name].append(found)
+    return torch.cat(right), {name: torch.cat(found) for name, found in maps.items()}
 
 
 def machine() -> dict[str, str]:

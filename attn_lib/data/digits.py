@@ -111,7 +111,8 @@ def paint(
 def box_of(ink: np.ndarray, top: int, left: int) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of what is inked, where the ink's corner is at (top, left)."""
     rows, columns = np.flatnonzero(ink.max(1) > 0.2), np.flatnonzero(ink.max(0) > 0.2)
-    return left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1
+    right, bottom = columns[-1] + 1, rows[-1] + 1
+    return left + int(columns[0]), top + int(rows[0]), left + int(right), top + int(bottom)
 
 
 def located(
