@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from attn_lib import data
 from attn_lib.data import PHOTOGRAPHS, SPLITS, LocatedImages, cluttered_digits, photograph
+from attn_lib.data.digits import enlarged_digits
 
 each_split = pytest.mark.parametrize("split", SPLITS)
 
@@ -50,7 +50,7 @@ def test_other_arguments_give_other_digits(other: dict):
 
 
 def test_the_splits_share_no_digit_and_leave_none_out():
-    digits = [enlarged[20] for enlarged, _ in map(data._digits, SPLITS)]
+    digits = [enlarged[20] for enlarged, _ in map(enlarged_digits, SPLITS)]
     seen = [{digit.tobytes() for digit in split} for split in digits]
     assert sum(map(len, digits)) == 1797
     assert not (seen[0] & seen[1] or seen[1] & seen[2] or seen[0] & seen[2])
