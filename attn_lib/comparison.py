@@ -67,6 +67,7 @@ TASKS = {
     "what": Task(cued_digits, classes=4),
     "scale": Task(sized_digits, varied={"side": (10, 16, 22, 28, 34)}),
     "long_range": Task(paired_digits, classes=2),
+    "long_range_longer": Task(paired_digits, classes=2, steps=2_400),
     "fashion": Task(fashion, options={}),
 }
 # The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
