@@ -53,6 +53,7 @@ SLOTS: dict[str, dict[str, Any]] = {
     "non_local_concatenation": {"slot": "non_local", "mode": "concatenation"},
     "loud_gate": {"slot": "loud_gate"},
     "squeeze_excitation_everywhere": {"slot": "squeeze_excitation", "everywhere": True},
+    "selective_kernel_everywhere": {"slot": "selective_kernel", "everywhere": True},
 }
 
 
@@ -87,10 +88,14 @@ TASKS = {
         cluttered_digits,
         steps=1_000,
         varied={"fragments": (0, 6, 12, 18, 24)},
-        keep=SLOTS.keys() - {"loud_gate", "squeeze_excitation_everywhere"},
+        keep={slot for slot in SLOTS if slot != "loud_gate" and "everywhere" not in slot},
     ),
     "what": Task(cued_digits, classes=4, keep={"squeeze_excitation_everywhere"}),
-    "scale": Task(sized_digits, varied={"side": (10, 16, 22, 28, 34)}),
+    "scale": Task(
+        sized_digits,
+        varied={"side": (10, 16, 22, 28, 34)},
+        keep={"selective_kernel_everywhere"},
+    ),
     "long_range": Task(paired_digits, classes=2),
     "long_range_longer": Task(paired_digits, classes=2, steps=2_400),
     "fashion": Task(fashion, options={}),
@@ -143,7 +148,7 @@ def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[Host
             value: about.data("test", VARIED, seed=1, **{argument: value}) for value in values
         }
         result[argument] = {str(value): accuracy(model, data) for value, data in tests.items()}
-        if slot == "selective_kernel":
+        if SLOTS[slot].get("slot") == "selective_kernel":
             shares = {str(value): _largest(model, data) for value, data in tests.items()}
             result["largest_kernel"] = shares
     if wakes:
@@ -156,11 +161,15 @@ def _gamma(model: nn.Module) -> float:
 
 
 @torch.no_grad()
-def _largest(model: HostCNN, data: LocatedImages) -> float:
-    """The share of the largest kernel, averaged over images and channels: the paper's figure 3."""
+def _largest(model: HostCNN, data: LocatedImages) -> float | list[float]:
+    """The share of the largest kernel, averaged over images and channels: the paper's figure 3.
+
+    Where every convolution has a slot, that of each, from the first to the last.
+    """
     with record(model) as maps:
         model(data.images)
-    return maps["slot"][:, -1].mean().item()
+    shares = [shares[:, -1].mean().item() for shares in maps.values()]
+    return shares if len(shares) > 1 else shares[0]
 
 
 def cost(model: nn.Module, data: LocatedImages) -> dict[str, int]:

@@ -121,6 +121,12 @@ def test_a_run_says_what_it_scored_and_cost(task: str):
         assert all(0 < share < 1 for share in result["largest_kernel"].values())
 
 
+def test_a_slot_everywhere_has_a_share_at_each_depth():
+    _, result = run("scale", "selective_kernel_everywhere", seed=0, steps=1)
+    for shares in result["largest_kernel"].values():
+        assert len(shares) == 5 and all(0 < share < 1 for share in shares)
+
+
 def test_a_run_follows_gamma():
     _, result = run("what", "self_attention", seed=0, steps=21)
     assert result["gamma"]["every"] == 10 and len(result["gamma"]["values"]) == 3
