@@ -91,6 +91,7 @@ TASKS = {
         keep={slot for slot in SLOTS if slot != "loud_gate" and "everywhere" not in slot},
     ),
     "what": Task(cued_digits, classes=4, keep={"squeeze_excitation_everywhere"}),
+    "what_longer": Task(cued_digits, classes=4, steps=2_400),
     "scale": Task(
         sized_digits,
         varied={"side": (10, 16, 22, 28, 34)},

@@ -84,9 +84,8 @@ class _Average(nn.Module):
 class LoudGate(SqueezeExcitation):
     """A squeeze-and-excitation gate that starts with something to say.
 
-    Fresh weights give gates within 0.03 of one half, whatever the image. Here those of the second layer start
-    `gain` times larger, so that gates spread as widely as trained ones do. All else is as in
-    `SqueezeExcitation`.
+    Fresh weights give gates near one half, whatever the image. Here those of the second layer start `gain` times
+    larger, so that gates spread as widely as trained ones do. All else is as in `SqueezeExcitation`.
 
     Args:
         channels: c, the channels of the input and the output.
