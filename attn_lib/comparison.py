@@ -1,17 +1,16 @@
 """One network, every mechanism: the same training on tasks that want different things of attention.
 
-    python -m attn_lib.comparison where what scale long_range fashion
+    python -m attn_lib.comparison where what what_longer scale long_range long_range_longer fashion
 
-makes weights/compare_<task>.json, five seeds of each slot, and of the networks of seed 0 those that a task
-keeps, nearly all of the first, as checkpoints weights/host_<slot>.*. What is there already is not made again:
-a run that was stopped goes on.
+makes weights/compare_<task>.json, five seeds of each slot, and checkpoints weights/host_<slot>.* of those
+networks of seed 0 that a task keeps. What is there already is not made again: a run that was stopped goes on.
 """
 
 import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,7 @@ from .networks import HostCNN
 from .recording import record
 from .training import accuracy, evaluate, fit, machine
 
-# The host's arguments under the name of what they put in. frozen_gate, loud_gate, pointwise, even_kernels are
-# controls.
+# The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
 SLOTS: dict[str, dict[str, Any]] = {
     "none": {},
     "self_attention": {"slot": "self_attention"},
@@ -51,10 +49,14 @@ SLOTS: dict[str, dict[str, Any]] = {
     "non_local_dot_product": {"slot": "non_local", "mode": "dot_product"},
     "non_local_gaussian": {"slot": "non_local", "mode": "gaussian"},
     "non_local_concatenation": {"slot": "non_local", "mode": "concatenation"},
+}
+# What single chapters ask: a gate that starts loud and learns, a module behind every convolution.
+ABLATIONS: dict[str, dict[str, Any]] = {
     "loud_gate": {"slot": "loud_gate"},
     "squeeze_excitation_everywhere": {"slot": "squeeze_excitation", "everywhere": True},
     "selective_kernel_everywhere": {"slot": "selective_kernel", "everywhere": True},
 }
+SLOTS |= ABLATIONS
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Task:
         steps: of training, in batches of `BATCH`.
         options: of the test's data.
         varied: arguments of the data that further tests vary one by one, and their values.
-        keep: the slots whose networks of seed 0 become checkpoints.
+        keep: the slots whose networks of seed 0 become checkpoints, and under which names.
     """
 
     data: Callable[..., LocatedImages]
@@ -75,7 +77,7 @@ class Task:
     steps: int = 600
     options: dict[str, int] = field(default_factory=lambda: {"seed": 1})
     varied: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    keep: Set[str] = frozenset()
+    keep: dict[str, str] = field(default_factory=dict)
 
 
 def fashion(split: str, count: int) -> LocatedImages:
@@ -88,14 +90,18 @@ TASKS = {
         cluttered_digits,
         steps=1_000,
         varied={"fragments": (0, 6, 12, 18, 24)},
-        keep={slot for slot in SLOTS if slot != "loud_gate" and "everywhere" not in slot},
+        keep={slot: f"host_{slot}" for slot in SLOTS.keys() - ABLATIONS.keys()},
     ),
-    "what": Task(cued_digits, classes=4, keep={"squeeze_excitation_everywhere"}),
+    "what": Task(
+        cued_digits,
+        classes=4,
+        keep={"squeeze_excitation_everywhere": "host_squeeze_excitation_everywhere"},
+    ),
     "what_longer": Task(cued_digits, classes=4, steps=2_400),
     "scale": Task(
         sized_digits,
         varied={"side": (10, 16, 22, 28, 34)},
-        keep={"selective_kernel_everywhere"},
+        keep={"selective_kernel_everywhere": "host_selective_kernel_everywhere"},
     ),
     "long_range": Task(paired_digits, classes=2),
     "long_range_longer": Task(paired_digits, classes=2, steps=2_400),
@@ -248,7 +254,8 @@ def compare(
         if slot in about.keep and seed == 0:
             arguments = SLOTS[slot] | {"num_classes": about.classes}
             card = {"network": "HostCNN", "arguments": arguments, "task": task}
-            zoo.save(model, folder / f"host_{slot}.safetensors", card | made | result)
+            kept = folder / f"{about.keep[slot]}.safetensors"
+            zoo.save(model, kept, card | made | result)
         results["runs"].append(result)
         _replace(path, results)
     return results

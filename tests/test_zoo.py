@@ -25,7 +25,7 @@ def tested_on(name: str) -> LocatedImages:
 
 def test_what_ships_are_the_networks_that_the_comparison_keeps():
     kept = {
-        f"host_{made['slot']}": made
+        about.keep[made["slot"]]: made
         for task, about in TASKS.items()
         for made in (zoo.results(f"compare_{task}")["runs"] if about.keep else ())
         if made["slot"] in about.keep and made["seed"] == 0
