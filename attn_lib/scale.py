@@ -49,16 +49,18 @@ class Alone:
         """There is nothing to free."""
 
 
-def loaded(data: Data | Dataset, parts: Iterable, workers: int) -> DataLoader:
+def loaded(data: Data | Dataset, parts: Iterable, workers: int) -> Iterator[Any]:
     """`data[part]` for each of `parts`, read ahead by so many worker processes; 0 reads in this one."""
-    # A generator of its own, for the loader would draw a number from everybody's.
-    return DataLoader(
+    loader = DataLoader(
         data,  # type: ignore[arg-type]
         sampler=parts,
         batch_size=None,
         num_workers=workers,
-        generator=torch.Generator(),
+        generator=torch.Generator(),  # or it would draw a number from everybody's
     )
+    return iter(
+        loader
+    )  # begun here: parts may be seen but once, and a progress bar begins twice
 
 
 class Shares(Dataset):
