@@ -12,6 +12,7 @@ PAGES = (
     "channel/selective_kernel",
     "appendix/errata",
     "appendix/glossary",
+    "appendix/data",
     "appendix/api_mechanisms",
     "appendix/api_tools",
     "appendix/api_figures",

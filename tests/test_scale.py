@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from shared_runs import Noisy, dropping, host, resumed, run, transformer
 from torch import nn
 
@@ -24,14 +23,6 @@ ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS))),
     "OMP_NUM_THREADS": "1",
 }
-
-
-@pytest.fixture
-def alone():
-    """Accelerate remembers its first settings for as long as the process lives: here, for one test."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="module")
