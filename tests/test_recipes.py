@@ -93,7 +93,7 @@ def test_two_steps_run_and_are_not_run_again(alone, tmp_path: Path, monkeypatch,
     trained = len(torch.load(tmp_path / f"{name}.checkpoint", weights_only=True)["trace"])
     assert trained == 2
 
-    monkeypatch.setattr(resnet50, "classify", None)  # what a further step would call
+    monkeypatch.setattr(resnet50, "classify", pytest.fail)  # what a further step would call
     assert main(arguments)["loss"] == made["loss"]
 
 

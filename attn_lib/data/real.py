@@ -89,6 +89,7 @@ REAL = {
         megabytes=99,
     ),
 }
+"""What `real_images` knows, each by its name."""
 
 
 @lru_cache(maxsize=3)
