@@ -49,7 +49,7 @@ class RealSet:
 
 REAL = {
     "fashion_mnist": RealSet(
-        of="clothes, drawn from photographs",
+        of="clothes",
         train=60_000,
         test=10_000,
         pixels=28,
