@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from shared_runs import Noisy, dropping, host, resumed, run, transformer
+from shared_runs import Killed, Noisy, dropping, host, resumed, run, transformer
 from torch import nn
 
 from attn_lib.data import LocatedImages, cluttered_digits
@@ -106,20 +106,21 @@ def test_a_finished_run_is_not_made_again(tmp_path: Path):
     assert same_losses == losses and same(again, model)
 
 
-def test_a_checkpoint_is_whole_even_where_writing_it_fails(tmp_path: Path, monkeypatch):
+def test_a_write_that_fails_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypatch):
     path = tmp_path / "run"
-    run(host, steps=5, checkpoint=path)
+    with pytest.raises(Killed):
+        run(host, checkpoint=path, stop=7)
     whole = path.read_bytes()
 
     def full(held: dict, file: Path) -> None:
         file.write_bytes(whole[:100])
         raise OSError("no space left on device")
 
-    path.unlink()
     with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
         patched.setattr(torch, "save", full)
-        run(host, steps=5, checkpoint=path)
-    assert not path.exists()
+        run(host, checkpoint=path)
+    assert path.read_bytes() == whole
+    assert run(host, checkpoint=path)[1] == run(host)[1]
 
 
 def test_who_reads_the_data_changes_nothing():
