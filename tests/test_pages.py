@@ -6,6 +6,7 @@ from axe_playwright_python.sync_playwright import Axe
 PAGES = (
     "index",
     "foundations/attention_without_learning",
+    "foundations/attention_pooling",
     "spatial/self_attention",
     "foundations/reading_shapes",
     "channel/squeeze_excitation",
