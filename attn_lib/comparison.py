@@ -209,7 +209,7 @@ def compare(
     folder: Path = zoo.WEIGHTS,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Run a task for all slots from seed 0, then from seed 1, …; each run is in folder/compare_`task`.json once done.
+    """Run a task for all slots from seed 0, then from seed 1, …; each, once done, is in `compare_<task>.json`.
 
     Killed and called again, it goes on where it was, and ends with the same numbers. Of the slots that the
     task keeps, the networks of seed 0 become checkpoints.
