@@ -17,7 +17,7 @@ HOSTS = [name for name in zoo.checkpoints() if zoo.card(name)["network"] == "Hos
 each_checkpoint = pytest.mark.parametrize("name", HOSTS)
 
 
-def tested_on(name: str) -> LocatedImages:
+def images_of(name: str) -> LocatedImages:
     """The images that the network was scored on."""
     about = TASKS[zoo.card(name)["task"]]
     return about.data("test", TESTED, **about.options)
@@ -50,14 +50,14 @@ def test_a_card_says_how_its_checkpoint_was_made(name: str):
 def test_a_checkpoint_scores_again_what_its_card_says(name: str):
     card, network = zoo.card(name), zoo.load(name)
     assert not network.training
-    for measure, score in evaluate(network, tested_on(name)).items():
+    for measure, score in evaluate(network, images_of(name)).items():
         assert score == pytest.approx(card[measure], abs=0.01), measure
 
 
 @each_checkpoint
 def test_so_does_its_untrained_twin(name: str):
     said = zoo.card(name)["untrained"]
-    scores = evaluate(zoo.load(name, trained=False), tested_on(name))
+    scores = evaluate(zoo.load(name, trained=False), images_of(name))
     assert set(scores) == set(said)
     assert scores.pop("accuracy") == pytest.approx(said["accuracy"], abs=0.01)
     for (
