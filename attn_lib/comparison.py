@@ -1,9 +1,9 @@
 """One network, every mechanism: the same training on tasks that want different things of attention.
 
-    python -m attn_lib.comparison where what scale long_range fashion
+    python -m attn_lib.comparison where what what_longer scale long_range long_range_longer fashion
 
-makes weights/compare_<task>.json, five seeds of each slot, and, of the first task, the seed-0 networks as
-checkpoints weights/host_<slot>.*. What is there already is not made again: a run that was stopped goes on.
+makes weights/compare_<task>.json, five seeds of each slot, and checkpoints weights/host_<slot>.* of those
+networks of seed 0 that a task keeps. What is there already is not made again: a run that was stopped goes on.
 """
 
 import argparse
@@ -33,45 +33,8 @@ from .networks import HostCNN
 from .recording import record
 from .training import accuracy, evaluate, fit, machine
 
-
-@dataclass(frozen=True)
-class Task:
-    """One question for all networks. Steps and difficulty were chosen on the validation split with seed 0.
-
-    Attributes:
-        data: from a split and a number of images, and a seed where images are painted, to images.
-        classes: how many answers there are.
-        steps: of training, in batches of `BATCH`.
-        options: of the test's data.
-        varied: arguments of the data that further tests vary one by one, and their values.
-        keep: whether the networks of seed 0 become checkpoints.
-    """
-
-    data: Callable[..., LocatedImages]
-    classes: int = 10
-    steps: int = 600
-    options: dict[str, int] = field(default_factory=lambda: {"seed": 1})
-    varied: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    keep: bool = False
-
-
-def fashion(split: str, count: int) -> LocatedImages:
-    """Fashion-MNIST, the second data set: real, and with no clutter to ignore."""
-    return real_images("fashion_mnist", split, count)
-
-
-TASKS = {
-    "where": Task(
-        cluttered_digits, steps=1_000, varied={"fragments": (0, 6, 12, 18, 24)}, keep=True
-    ),
-    "what": Task(cued_digits, classes=4),
-    "scale": Task(sized_digits, varied={"side": (10, 16, 22, 28, 34)}),
-    "long_range": Task(paired_digits, classes=2),
-    "long_range_longer": Task(paired_digits, classes=2, steps=2_400),
-    "fashion": Task(fashion, options={}),
-}
 # The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
-SLOTS: dict[str, dict[str, str]] = {
+SLOTS: dict[str, dict[str, Any]] = {
     "none": {},
     "self_attention": {"slot": "self_attention"},
     "squeeze_excitation": {"slot": "squeeze_excitation"},
@@ -86,6 +49,63 @@ SLOTS: dict[str, dict[str, str]] = {
     "non_local_dot_product": {"slot": "non_local", "mode": "dot_product"},
     "non_local_gaussian": {"slot": "non_local", "mode": "gaussian"},
     "non_local_concatenation": {"slot": "non_local", "mode": "concatenation"},
+}
+# What single chapters ask: a gate that starts loud and learns, a module behind every convolution.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "loud_gate": {"slot": "loud_gate"},
+    "squeeze_excitation_everywhere": {"slot": "squeeze_excitation", "everywhere": True},
+    "selective_kernel_everywhere": {"slot": "selective_kernel", "everywhere": True},
+}
+SLOTS |= ABLATIONS
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question for all networks. Steps and difficulty were chosen on the validation split with seed 0.
+
+    Attributes:
+        data: from a split and a number of images, and a seed where images are painted, to images.
+        classes: how many answers there are.
+        steps: of training, in batches of `BATCH`.
+        options: of the test's data.
+        varied: arguments of the data that further tests vary one by one, and their values.
+        keep: the slots whose networks of seed 0 become checkpoints, and under which names.
+    """
+
+    data: Callable[..., LocatedImages]
+    classes: int = 10
+    steps: int = 600
+    options: dict[str, int] = field(default_factory=lambda: {"seed": 1})
+    varied: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    keep: dict[str, str] = field(default_factory=dict)
+
+
+def fashion(split: str, count: int) -> LocatedImages:
+    """Fashion-MNIST, the second data set: real, and with no clutter to ignore."""
+    return real_images("fashion_mnist", split, count)
+
+
+TASKS = {
+    "where": Task(
+        cluttered_digits,
+        steps=1_000,
+        varied={"fragments": (0, 6, 12, 18, 24)},
+        keep={slot: f"host_{slot}" for slot in SLOTS.keys() - ABLATIONS.keys()},
+    ),
+    "what": Task(
+        cued_digits,
+        classes=4,
+        keep={"squeeze_excitation_everywhere": "host_squeeze_excitation_everywhere"},
+    ),
+    "what_longer": Task(cued_digits, classes=4, steps=2_400),
+    "scale": Task(
+        sized_digits,
+        varied={"side": (10, 16, 22, 28, 34)},
+        keep={"selective_kernel_everywhere": "host_selective_kernel_everywhere"},
+    ),
+    "long_range": Task(paired_digits, classes=2),
+    "long_range_longer": Task(paired_digits, classes=2, steps=2_400),
+    "fashion": Task(fashion, options={}),
 }
 BATCH = 64
 TRAINED, TESTED, VARIED = 12_000, 2_000, 1_000  # images
@@ -109,7 +129,7 @@ def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[Host
     about = TASKS[task]
     steps = steps or about.steps
     torch.manual_seed(seed)
-    model = HostCNN(num_classes=about.classes, **SLOTS[slot])  # type: ignore[arg-type]
+    model = HostCNN(num_classes=about.classes, **SLOTS[slot])
     train, test = about.data("train", TRAINED), about.data("test", TESTED, **about.options)
     untrained, start = evaluate(model, test), time.process_time()
     wakes = slot == "self_attention"
@@ -135,7 +155,7 @@ def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[Host
             value: about.data("test", VARIED, seed=1, **{argument: value}) for value in values
         }
         result[argument] = {str(value): accuracy(model, data) for value, data in tests.items()}
-        if slot == "selective_kernel":
+        if SLOTS[slot].get("slot") == "selective_kernel":
             shares = {str(value): _largest(model, data) for value, data in tests.items()}
             result["largest_kernel"] = shares
     if wakes:
@@ -148,11 +168,15 @@ def _gamma(model: nn.Module) -> float:
 
 
 @torch.no_grad()
-def _largest(model: HostCNN, data: LocatedImages) -> float:
-    """The share of the largest kernel, averaged over images and channels: the paper's figure 3."""
+def _largest(model: HostCNN, data: LocatedImages) -> float | list[float]:
+    """The share of the largest kernel, averaged over images and channels: the paper's figure 3.
+
+    Where every convolution has a slot, that of each, from the first to the last.
+    """
     with record(model) as maps:
         model(data.images)
-    return maps["slot"][:, -1].mean().item()
+    shares = [shares[:, -1].mean().item() for shares in maps.values()]
+    return shares if len(shares) > 1 else shares[0]
 
 
 def cost(model: nn.Module, data: LocatedImages) -> dict[str, int]:
@@ -187,8 +211,8 @@ def compare(
 ) -> dict[str, Any]:
     """Run a task for all slots from seed 0, then from seed 1, …; each, once done, is in `compare_<task>.json`.
 
-    Killed and called again, it goes on where it was, and ends with the same numbers. Where the task keeps
-    its networks, those of seed 0 become checkpoints.
+    Killed and called again, it goes on where it was, and ends with the same numbers. Of the slots that the
+    task keeps, the networks of seed 0 become checkpoints.
 
     Args:
         task: one of `TASKS`.
@@ -227,9 +251,11 @@ def compare(
     todo = [(slot, seed) for seed in range(seeds) for slot in slots if (slot, seed) not in done]
     for slot, seed in tqdm(todo, desc=task, disable=not progress):
         model, result = run(task, slot, seed, steps)
-        if about.keep and seed == 0:
-            card = {"network": "HostCNN", "arguments": SLOTS[slot], "task": task}
-            zoo.save(model, folder / f"host_{slot}.safetensors", card | made | result)
+        if slot in about.keep and seed == 0:
+            arguments = SLOTS[slot] | {"num_classes": about.classes}
+            card = {"network": "HostCNN", "arguments": arguments, "task": task}
+            kept = folder / f"{about.keep[slot]}.safetensors"
+            zoo.save(model, kept, card | made | result)
         results["runs"].append(result)
         _replace(path, results)
     return results

@@ -27,6 +27,8 @@ class HostCNN(nn.Module):
         num_classes: outputs of the classifier.
         width: channels of the first convolutions.
         readout: "average", or "attention" for `AttentionPooling` in its place.
+        everywhere: whether the other four convolutions have such a slot behind them too, `features.0.slot` to
+            `features.3.slot`.
         options: go to the mechanism.
 
     Shapes: (b, 3, h, w) → (b, num_classes).
@@ -42,6 +44,7 @@ class HostCNN(nn.Module):
         width: int = 16,
         *,
         readout: str = "average",
+        everywhere: bool = False,
         **options,
     ):
         super().__init__()
@@ -65,6 +68,9 @@ class HostCNN(nn.Module):
         if slot != "none":
             make = CONTROLS.get(slot) or (lambda c, **o: create(slot, c, **o))
             self.slot = make(channels, **options)
+            before = (width, width, channels, channels) if everywhere else ()
+            for i, size in enumerate(before):
+                self.features[i].add_module("slot", make(size, **options))
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b classes"]:
         return self.classifier(self.readout(self.slot(self.features(images))))
@@ -75,12 +81,11 @@ class _Average(nn.Module):
         return x.mean((2, 3))
 
 
-class FrozenGate(SqueezeExcitation):
-    """A squeeze-and-excitation gate that stays as it was born: what an arbitrary gate does.
+class LoudGate(SqueezeExcitation):
+    """A squeeze-and-excitation gate that starts with something to say.
 
-    It computes what `SqueezeExcitation` does, at the same cost, but nothing in it learns. Fresh weights give
-    gates within 0.03 of one half; here they start `gain` times larger, so that gates spread as widely
-    as trained ones do.
+    Fresh weights give gates near one half, whatever the image. Here those of the second layer start `gain` times
+    larger, so that gates spread as widely as trained ones do. All else is as in `SqueezeExcitation`.
 
     Args:
         channels: c, the channels of the input and the output.
@@ -92,6 +97,18 @@ class FrozenGate(SqueezeExcitation):
         super().__init__(channels, reduction)
         with torch.no_grad():
             self.excite.weight *= gain
+
+
+class FrozenGate(LoudGate):
+    """A loud gate that stays as it was born: what an arbitrary gate does.
+
+    It computes what `SqueezeExcitation` does, at the same cost, but nothing in it learns.
+
+    Args: as for `LoudGate`.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, gain: float = 12.0):
+        super().__init__(channels, reduction, gain)
         self.requires_grad_(False)
 
 
@@ -133,5 +150,6 @@ class Pointwise(nn.Module):
 CONTROLS: dict[str, Callable[..., nn.Module]] = {
     "even_kernels": EvenKernels,
     "frozen_gate": FrozenGate,
+    "loud_gate": LoudGate,
     "pointwise": Pointwise,
 }

@@ -1,9 +1,11 @@
-"""What a few seeds can say."""
+"""What a few seeds can say, and what weights depend on."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.stats
+from jaxtyping import Float, Shaped
+from torch import Tensor
 
 
 def interval(values: list[float]) -> tuple[float, float]:
@@ -82,3 +84,23 @@ def holm(tests: dict[str, float]) -> dict[str, float]:
         highest = max(highest, min(1.0, (len(tests) - rank) * tests[name]))
         corrected[name] = highest
     return corrected
+
+
+def explained(values: Float[Tensor, "b c"], groups: Shaped[Tensor, " b"]) -> float:
+    """How much of what varies over images lies between groups of them: the correlation ratio, η².
+
+    The variance of the groups' means over that of all values, both summed over columns. It says nothing of how
+    much varies.
+
+    Args:
+        values: such as the gates of c channels for b images.
+        groups: what the images are counted by, such as their labels.
+
+    Returns:
+        0 where the groups are alike, or nothing varies, and 1 where each group is of one value.
+    """
+    away = values - values.mean(0)
+    total = away.square().sum().item()
+    own = [away[groups == group] for group in groups.unique()]
+    between = sum(len(part) * part.mean(0).square().sum().item() for part in own)
+    return between / total if total else 0.0

@@ -84,14 +84,27 @@ def test_a_file_begun_otherwise_is_not_mixed_up(tmp_path: Path):
 
 
 def test_networks_of_seed_0_become_checkpoints(tmp_path: Path, monkeypatch):
-    compare("where", ["cbam", "attention_pooling"], 2, steps=1, folder=tmp_path, progress=False)
+    slots = ["cbam", "loud_gate", "attention_pooling"]
+    compare("where", slots, 2, steps=1, folder=tmp_path, progress=False)
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    assert zoo.checkpoints() == ["host_attention_pooling", "host_cbam"]
+    assert zoo.checkpoints() == [
+        "host_attention_pooling",
+        "host_cbam",
+    ]  # no chapter has loud gates
     made = {name: zoo.card(name) for name in zoo.checkpoints()}
     assert made["host_cbam"]["seed"] == 0 and made["host_cbam"]["torch"] == torch.__version__
     kept = zoo.results("compare_where")["runs"]
-    assert len(kept) == 4 and kept[0].items() <= made["host_cbam"].items()
+    assert len(kept) == 6 and kept[0].items() <= made["host_cbam"].items()
     assert isinstance(zoo.load("host_attention_pooling"), HostCNN)
+
+
+def test_a_checkpoint_answers_as_many_questions_as_its_task_has(tmp_path: Path, monkeypatch):
+    compare(
+        "what", ["squeeze_excitation_everywhere"], 1, steps=1, folder=tmp_path, progress=False
+    )
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    network = zoo.load("host_squeeze_excitation_everywhere")
+    assert network(torch.rand(2, 3, 20, 44)).shape == (2, 4)
 
 
 @pytest.mark.parametrize("task", TASKS.keys() - {"fashion"})
@@ -106,6 +119,12 @@ def test_a_run_says_what_it_scored_and_cost(task: str):
             set(result[argument]) == set(result["largest_kernel"]) == {str(v) for v in values}
         )
         assert all(0 < share < 1 for share in result["largest_kernel"].values())
+
+
+def test_a_slot_everywhere_has_a_share_at_each_depth():
+    _, result = run("scale", "selective_kernel_everywhere", seed=0, steps=1)
+    for shares in result["largest_kernel"].values():
+        assert len(shares) == 5 and all(0 < share < 1 for share in shares)
 
 
 def test_a_run_follows_gamma():

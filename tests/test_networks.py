@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from attn_lib import SelectiveKernel, SqueezeExcitation
+from attn_lib import SelectiveKernel, SqueezeExcitation, record
 from attn_lib.data import cluttered_digits
-from attn_lib.networks import CONTROLS, EvenKernels, FrozenGate, HostCNN, Pointwise
+from attn_lib.networks import CONTROLS, EvenKernels, FrozenGate, HostCNN, LoudGate, Pointwise
 from attn_lib.training import fit
 
 
@@ -29,23 +29,44 @@ def test_attention_as_readout_starts_as_the_average():
     assert not torch.allclose(hosts[0](images), hosts[1](images), atol=1e-5)
 
 
-def test_a_frozen_gate_stays_while_the_rest_learns():
+@pytest.mark.parametrize("slot", ["frozen_gate", "loud_gate"])
+def test_a_frozen_gate_stays_while_the_rest_learns_and_a_loud_one_learns(slot: str):
     torch.manual_seed(0)
-    model = HostCNN("frozen_gate", width=8)
+    model = HostCNN(slot, width=8)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     fit(model, cluttered_digits("train", 64), steps=3, batch_size=32, progress=False)
     after = model.state_dict()
     moved = {key for key in before if not torch.equal(before[key], after[key])}
-    assert not any(key.startswith("slot.") for key in moved)
     assert {key for key in before if "weight" in key and "slot" not in key} <= moved
+    in_slot = {key for key in before if key.startswith("slot.")}
+    assert in_slot & moved == (in_slot if slot == "loud_gate" else set())
 
 
-def test_a_frozen_gate_spreads_and_a_fresh_one_does_not():
-    x = torch.rand(200, 32, 5, 5)
-    torch.manual_seed(0)
-    frozen = torch.cat([FrozenGate(32).attention(x) for _ in range(20)])
-    fresh = torch.cat([SqueezeExcitation(32).attention(x) for _ in range(20)])
-    assert frozen.std() > 5 * fresh.std()
+def test_a_frozen_gate_starts_as_a_loud_one_and_a_fresh_one_says_less():
+    x, gates = torch.rand(200, 32, 5, 5), []
+    for gate in (SqueezeExcitation, LoudGate, FrozenGate):
+        torch.manual_seed(0)
+        gates.append(torch.cat([gate(32).attention(x) for _ in range(20)]))
+    fresh, loud, frozen = gates
+    assert torch.equal(loud, frozen)
+    assert loud.std() > 5 * fresh.std()
+    assert (loud > 0.5).equal(fresh > 0.5)
+
+
+def test_a_slot_behind_every_convolution():
+    hosts = []
+    for everywhere in (False, True):
+        torch.manual_seed(0)
+        hosts.append(HostCNN("squeeze_excitation", everywhere=everywhere).eval())
+    once, always = hosts
+    with record(always) as maps:
+        always(torch.rand(2, 3, 20, 44))
+    assert {name: gate.shape[1] for name, gate in maps.items()} == {
+        "features.0.slot": 16, "features.1.slot": 16, "features.2.slot": 32, "features.3.slot": 32,
+        "slot": 32,
+    }  # fmt: skip
+    started = always.state_dict()
+    assert all(torch.equal(value, started[key]) for key, value in once.state_dict().items())
 
 
 def test_even_kernels_are_selective_kernels_that_do_not_select():
@@ -76,7 +97,7 @@ def test_controls_fit_the_host(slot: str):
 
 def test_unknown_names_meet_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"no slot 'senet'; there are none, even_kernels, .*cbam"
+        ValueError, match=r"no slot 'senet'; there are none, even_kernels, .*loud_gate, .*cbam"
     ):
         HostCNN("senet")
     with pytest.raises(ValueError, match="no readout 'max'; there are average, attention"):

@@ -2,10 +2,11 @@
 
 import pytest
 import scipy.stats
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attn_lib.statistics import differences, holm, interval
+from attn_lib.statistics import differences, explained, holm, interval
 
 NONE, WITH = [0.80, 0.82, 0.79, 0.81, 0.80], [0.84, 0.85, 0.85, 0.84, 0.86]
 
@@ -73,3 +74,23 @@ def test_holm_never_makes_a_p_smaller_nor_changes_the_order(values: list[float])
     assert all(p <= corrected[name] <= 1 for name, p in tests.items())
     ranked = sorted(tests, key=lambda name: tests[name])
     assert [corrected[name] for name in ranked] == sorted(corrected.values())
+
+
+def test_what_groups_explain():
+    # The mean is 3. Squares of distances to it: 4 + 1 + 1 + 4 of the values, 4 · 1.5² of the groups' means.
+    values, groups = torch.tensor([[1.0], [2], [4], [5]]), torch.tensor([0, 0, 1, 1])
+    assert explained(values, groups) == pytest.approx(9 / 10)
+    assert explained(values, groups == 1) == pytest.approx(9 / 10)
+    assert explained(values, torch.tensor([0, 1, 1, 0])) == 0
+    assert explained(torch.tensor([[1.0], [1], [4], [4]]), groups) == pytest.approx(1)
+
+
+def test_nothing_varies_so_nothing_is_explained():
+    assert explained(torch.full((4, 3), 0.5), torch.tensor([0, 0, 1, 1])) == 0
+
+
+def test_columns_that_vary_more_count_more():
+    values = torch.tensor([[0.0, 0], [0, 10], [1, 0], [1, 10]])
+    by_first, by_second = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    assert explained(values, by_first) == pytest.approx(1 / 101)
+    assert explained(values, by_second) == pytest.approx(100 / 101)
