@@ -60,8 +60,8 @@ def fit(
 ) -> list[float]:
     """Train `model`, in this process where it lies, or wherever an `Accelerator` says.
 
-    A script that passes `accelerator=Accelerator()` runs as it is with `python` on one CPU or GPU, and with
-    `accelerate launch` or `torchrun` on many. Each process then takes its share of every batch, and the
+    A script that passes `accelerator=Accelerator()` runs as it is with `python` on one CPU or GPU, with
+    `torchrun` on many, and with `accelerate launch` on many GPUs. Each process then takes its share of every batch, and the
     gradients are averaged: the same steps as with one process, but for what looks at several images at once.
     Batch normalisation is that. Its statistics are those of each share, and the running ones the first
     process's; on GPUs, `torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)` makes them those of the

@@ -6,29 +6,10 @@ import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 
-<<<<<<< HEAD
 CONTENTS = yaml.safe_load((Path(__file__).parents[1] / "_toc.yml").read_text())
 PAGES = [
     CONTENTS["root"],
     *(page["file"] for part in CONTENTS["parts"] for page in part["chapters"]),
-=======
-PAGES = (
-    "index",
-    "foundations/attention_without_learning",
-    "foundations/attention_pooling",
-    "spatial/self_attention",
-    "foundations/reading_shapes",
-    "channel/squeeze_excitation",
-    "channel/selective_kernel",
-    "appendix/errata",
-    "appendix/glossary",
-    "appendix/api_mechanisms",
-    "appendix/api_tools",
-    "appendix/api_figures",
-    "appendix/references",
-    "appendix/gallery",
-    "appendix/speed",
->>>>>>> c-pool2
     "search",
     "genindex",
 ]

@@ -109,13 +109,7 @@ def write_figures(app: Sphinx) -> None:
     (static / "attn-figures.css").write_text(theme_css() + page_style())
 
 
-def describe(
-    app: Sphinx,
-    pagename: str,
-    templatename: str,
-    context: dict,
-    doctree,
-) -> None:
+def describe(app, page, template, context: dict, doctree) -> None:
     """Tell search engines what a page is about: its first paragraph, cut to the length that they show."""
     first = doctree and next(doctree.findall(nodes.paragraph), None)
     if first:
@@ -127,13 +121,7 @@ def describe(
         )
 
 
-def drop_scripts(
-    app: Sphinx,
-    pagename: str,
-    templatename: str,
-    context: dict,
-    doctree,
-) -> None:
+def drop_scripts(app, page, template, context: dict, doctree) -> None:
     """Leave out what no page uses: Thebe (needs a server), the state of widgets, toggle buttons, design."""
 
     def wanted(script) -> bool:
