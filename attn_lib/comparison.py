@@ -1,9 +1,9 @@
 """One network, every mechanism: the same training on tasks that want different things of attention.
 
-    python -m attn_lib.comparison where what scale long_range fashion
+    python -m attn_lib.comparison where what what_longer scale long_range long_range_longer fashion
 
-makes weights/compare_<task>.json, five seeds of each slot, and, of the first task, the seed-0 networks as
-checkpoints weights/host_<slot>.*. What is there already is not made again: a run that was stopped goes on.
+makes weights/compare_<task>.json, five seeds of each slot, and checkpoints weights/host_<slot>.* of those
+networks of seed 0 that a task keeps. What is there already is not made again: a run that was stopped goes on.
 """
 
 import argparse
@@ -33,45 +33,8 @@ from .networks import HostCNN
 from .recording import record
 from .training import accuracy, evaluate, fit, machine
 
-
-@dataclass(frozen=True)
-class Task:
-    """One question for all networks. Steps and difficulty were chosen on the validation split with seed 0.
-
-    Attributes:
-        data: from a split and a number of images, and a seed where images are painted, to images.
-        classes: how many answers there are.
-        steps: of training, in batches of `BATCH`.
-        options: of the test's data.
-        varied: arguments of the data that further tests vary one by one, and their values.
-        keep: whether the networks of seed 0 become checkpoints.
-    """
-
-    data: Callable[..., LocatedImages]
-    classes: int = 10
-    steps: int = 600
-    options: dict[str, int] = field(default_factory=lambda: {"seed": 1})
-    varied: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    keep: bool = False
-
-
-def fashion(split: str, count: int) -> LocatedImages:
-    """Fashion-MNIST, the second data set: real, and with no clutter to ignore."""
-    return real_images("fashion_mnist", split, count)
-
-
-TASKS = {
-    "where": Task(
-        cluttered_digits, steps=1_000, varied={"fragments": (0, 6, 12, 18, 24)}, keep=True
-    ),
-    "what": Task(cued_digits, classes=4),
-    "scale": Task(sized_digits, varied={"side": (10, 16, 22, 28, 34)}),
-    "long_range": Task(paired_digits, classes=2),
-    "long_range_longer": Task(paired_digits, classes=2, steps=2_400),
-    "fashion": Task(fashion, options={}),
-}
 # The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
-SLOTS: dict[str, dict[str, str]] = {
+SLOTS: dict[str, dict[str, Any]] = {
     "none": {},
     "self_attention": {"slot": "self_attention"},
     "squeeze_excitation": {"slot": "squeeze_excitation"},
@@ -86,6 +49,63 @@ SLOTS: dict[str, dict[str, str]] = {
     "non_local_dot_product": {"slot": "non_local", "mode": "dot_product"},
     "non_local_gaussian": {"slot": "non_local", "mode": "gaussian"},
     "non_local_concatenation": {"slot": "non_local", "mode": "concatenation"},
+}
+# CBAM in parts and in other orders; efficient channel attention whose neighbours are drawn by lot, or none.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "channel_gate": {"slot": "channel_gate"},
+    "spatial_gate": {"slot": "spatial_gate"},
+    "positions_first": {"slot": "positions_first"},
+    "parallel": {"slot": "parallel"},
+    "shuffled_channels": {"slot": "shuffled_channels"},
+    "no_neighbours": {"slot": "efficient_channel", "kernel_size": 1},
+}
+SLOTS |= ABLATIONS
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question for all networks. Steps and difficulty were chosen on the validation split with seed 0.
+
+    Attributes:
+        data: from a split and a number of images, and a seed where images are painted, to images.
+        classes: how many answers there are.
+        steps: of training, in batches of `BATCH`.
+        options: of the test's data.
+        varied: arguments of the data that further tests vary one by one, and their values.
+        keep: the slots whose networks of seed 0 become checkpoints, and under which names.
+    """
+
+    data: Callable[..., LocatedImages]
+    classes: int = 10
+    steps: int = 600
+    options: dict[str, int] = field(default_factory=lambda: {"seed": 1})
+    varied: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    keep: dict[str, str] = field(default_factory=dict)
+
+
+def fashion(split: str, count: int) -> LocatedImages:
+    """Fashion-MNIST, the second data set: real, and with no clutter to ignore."""
+    return real_images("fashion_mnist", split, count)
+
+
+TASKS = {
+    "where": Task(
+        cluttered_digits,
+        steps=1_000,
+        varied={"fragments": (0, 6, 12, 18, 24)},
+        keep={slot: f"host_{slot}" for slot in SLOTS.keys() - ABLATIONS.keys()},
+    ),
+    "what": Task(cued_digits, classes=4),
+    "what_longer": Task(
+        cued_digits,
+        classes=4,
+        steps=2_400,
+        keep={"efficient_channel": "host_efficient_channel_cued"},
+    ),
+    "scale": Task(sized_digits, varied={"side": (10, 16, 22, 28, 34)}),
+    "long_range": Task(paired_digits, classes=2),
+    "long_range_longer": Task(paired_digits, classes=2, steps=2_400),
+    "fashion": Task(fashion, options={}),
 }
 BATCH = 64
 TRAINED, TESTED, VARIED = 12_000, 2_000, 1_000  # images
@@ -109,7 +129,7 @@ def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[Host
     about = TASKS[task]
     steps = steps or about.steps
     torch.manual_seed(seed)
-    model = HostCNN(num_classes=about.classes, **SLOTS[slot])  # type: ignore[arg-type]
+    model = HostCNN(num_classes=about.classes, **SLOTS[slot])
     train, test = about.data("train", TRAINED), about.data("test", TESTED, **about.options)
     untrained, start = evaluate(model, test), time.process_time()
     wakes = slot == "self_attention"
@@ -187,8 +207,8 @@ def compare(
 ) -> dict[str, Any]:
     """Run a task for all slots from seed 0, then from seed 1, …; each run is in folder/compare_`task`.json once done.
 
-    Killed and called again, it goes on where it was, and ends with the same numbers. Where the task keeps
-    its networks, those of seed 0 become checkpoints.
+    Killed and called again, it goes on where it was, and ends with the same numbers. Of the slots that the
+    task keeps, the networks of seed 0 become checkpoints.
 
     Args:
         task: one of `TASKS`.
@@ -227,9 +247,11 @@ def compare(
     todo = [(slot, seed) for seed in range(seeds) for slot in slots if (slot, seed) not in done]
     for slot, seed in tqdm(todo, desc=task, disable=not progress):
         model, result = run(task, slot, seed, steps)
-        if about.keep and seed == 0:
-            card = {"network": "HostCNN", "arguments": SLOTS[slot], "task": task}
-            zoo.save(model, folder / f"host_{slot}.safetensors", card | made | result)
+        if slot in about.keep and seed == 0:
+            arguments = SLOTS[slot] | {"num_classes": about.classes}
+            card = {"network": "HostCNN", "arguments": arguments, "task": task}
+            kept = folder / f"{about.keep[slot]}.safetensors"
+            zoo.save(model, kept, card | made | result)
         results["runs"].append(result)
         _replace(path, results)
     return results
