@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .channel import SelectiveKernel, SqueezeExcitation
+from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
 from .foundations import AttentionPooling
 from .mechanisms import available, create
+from .mixed import CBAM
+from .module import AttentionModule
 
 
 def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -112,6 +114,46 @@ class FrozenGate(LoudGate):
         self.requires_grad_(False)
 
 
+class ShuffledChannels(EfficientChannelAttention):
+    """Efficient channel attention among neighbours drawn by lot: who is beside whom is shuffled, once.
+
+    The convolution sees the channels in the order `order`, and each gate goes back to its own channel.
+
+    Args:
+        channels: c, the channels of the input and the output.
+        kernel_size: k, odd; None takes it from the equation of `EfficientChannelAttention`.
+    """
+
+    order: Tensor
+
+    def __init__(self, channels: int, kernel_size: int | None = None):
+        super().__init__(channels, kernel_size)
+        self.register_buffer("order", torch.randperm(channels))
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
+        return super().attention(x[:, self.order])[:, self.order.argsort()]
+
+
+class PositionsFirst(CBAM):
+    """CBAM in the other order: the channels are weighed by what is left of the positions."""
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        of_positions = self.spatial.attention(x)
+        return self.channel.attention(of_positions * x) * of_positions
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return self.channel(self.spatial(x))
+
+
+class Parallel(CBAM):
+    """CBAM's two gates side by side: both see x, and x is multiplied by both."""
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return self.channel.attention(x) * self.spatial.attention(x)
+
+    forward = AttentionModule.forward
+
+
 class EvenKernels(SelectiveKernel):
     """Selective kernels that do not select: every branch has the same share everywhere.
 
@@ -151,5 +193,8 @@ CONTROLS: dict[str, Callable[..., nn.Module]] = {
     "even_kernels": EvenKernels,
     "frozen_gate": FrozenGate,
     "loud_gate": LoudGate,
+    "parallel": Parallel,
     "pointwise": Pointwise,
+    "positions_first": PositionsFirst,
+    "shuffled_channels": ShuffledChannels,
 }
