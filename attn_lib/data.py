@@ -73,6 +73,9 @@ class LocatedImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, indices: Int[Tensor, " n"]) -> "LocatedImages":
+        return LocatedImages(self.images[indices], self.labels[indices], self.boxes[indices])
+
 
 def coverage(
     boxes: Int[Tensor, "b 4"], grid: tuple[int, ...], image: tuple[int, ...]

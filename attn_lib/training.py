@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import scipy.stats
@@ -34,10 +34,27 @@ STEPS = (
 )
 
 
+@runtime_checkable
+class Data(Protocol):
+    """Anything with a length that gives a batch for a tensor of indices."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Tensor, /) -> Any: ...
+
+
+def classify(model: nn.Module, batch: LocatedImages) -> Tensor:
+    """Cross-entropy of the labels, smoothed by 0.05."""
+    device = next(model.parameters()).device
+    images = batch.images.to(device, memory_format=torch.channels_last)
+    return F.cross_entropy(model(images), batch.labels.to(device), label_smoothing=0.05)
+
+
 def fit(
     model: nn.Module,
-    data: LocatedImages,
+    data: Data,
     *,
+    loss: Callable[[nn.Module, Any], Tensor] = classify,
     steps: int = STEPS,
     batch_size: int = 128,
     learning_rate: float = 3e-3,
@@ -45,9 +62,11 @@ def fit(
     progress: bool = True,
     watch: Callable[[nn.Module], float] | None = None,
 ) -> list[float]:
-    """Train `model` to classify `data`: AdamW, one cosine from `learning_rate` to 0, label smoothing 0.05.
+    """Train `model`: AdamW, one cosine from `learning_rate` to 0.
 
     Args:
+        data: such as `LocatedImages`.
+        loss: of the model on a batch of the data; without it, cross-entropy of the labels.
         steps: optimiser steps; never a time, so that a slow machine trains the same network.
         seed: of the order of the images.
         progress: whether to show a bar.
@@ -63,7 +82,6 @@ def fit(
         raise ValueError(
             f"fit wants at least one batch of {batch_size} images; got {len(data)}"
         )
-    device = next(model.parameters()).device
     model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -71,20 +89,17 @@ def fit(
     trace: list[float] = []
     order: Iterator[Tensor] = iter(())
     for _ in tqdm(range(steps), desc="training", disable=not progress):
-        batch = next(order, None)
-        if batch is None or len(batch) < batch_size:
+        indices = next(order, None)
+        if indices is None or len(indices) < batch_size:
             order = iter(torch.randperm(len(data), generator=generator).split(batch_size))
-            batch = next(order)
-        images = data.images[batch].to(device, memory_format=torch.channels_last)
+            indices = next(order)
         seen = watch(model) if watch else None
-        loss = F.cross_entropy(
-            model(images), data.labels[batch].to(device), label_smoothing=0.05
-        )
+        value = loss(model, data[indices])
         optimizer.zero_grad()
-        loss.backward()
+        value.backward()
         optimizer.step()
         schedule.step()
-        trace.append(loss.item() if seen is None else seen)
+        trace.append(value.item() if seen is None else seen)
     model.eval()
     return trace
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -9,10 +10,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from .networks import HostCNN
+from .networks import Encoder, HostCNN, StemViT
+from .vit import FeatureViT
 
 WEIGHTS = Path(__file__).parent / "weights"
-_NETWORKS = {"HostCNN": HostCNN}
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "Encoder": Encoder,
+    "FeatureViT": FeatureViT,
+    "HostCNN": HostCNN,
+    "StemViT": StemViT,
+}
 
 
 def checkpoints() -> list[str]:
