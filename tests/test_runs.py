@@ -36,7 +36,7 @@ def test_what_was_killed_goes_on(tmp_path: Path):
 
 
 def test_a_file_begun_in_another_way_is_refused(tmp_path: Path):
-    collect(tmp_path / "r.json", {"steps": 3}, [], 1, lambda arm, seed: {})
+    collect(tmp_path / "r.json", {"steps": 3}, ["a"], 1, lambda arm, seed: {})
     with pytest.raises(ValueError, match=r"begun with {'steps': 3}; this is {'steps': 4}"):
         collect(tmp_path / "r.json", {"steps": 4}, [], 1, lambda arm, seed: {})
 

@@ -39,7 +39,7 @@ def test_a_stem_vit_is_its_equation():
     assert_close(network(images), wanted)
 
 
-def test_without_positions_the_order_of_tokens_tells_nothing():
+def test_without_positions_the_order_of_tokens_tells_nothing(unchecked):
     images = torch.rand(2, 3, 16, 16)
     for positions in (True, False):
         network = small(positions=positions)
