@@ -108,8 +108,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     data, found = cluttered_digits("test", IMAGES, seed=1), {}
-    for name in zoo.checkpoints():
-        made = zoo.card(name)
+    cards = {name: zoo.card(name) for name in zoo.checkpoints()}
+    hosts = {name: made for name, made in cards.items() if made["network"] == "HostCNN"}
+    for name, made in hosts.items():
         torch.manual_seed(made["seed"] + 1_000)
         model, fresh = zoo.load(name), HostCNN(**made["arguments"])
         if any(isinstance(part, AttentionModule) for part in model.modules()):
