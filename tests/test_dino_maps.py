@@ -6,7 +6,7 @@ import torch
 from test_pretrained import needs_weights
 from torch.testing import assert_close
 
-from attn_lib import dino_maps, pretrained, zoo
+from attn_lib import pretrained, zoo
 from attn_lib.data import PHOTOGRAPHS
 from attn_lib.dino_maps import RELATED, look, shipped
 
