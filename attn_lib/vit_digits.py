@@ -22,12 +22,13 @@ from .networks import StemViT
 from .recording import record
 from .rollout import rollout
 from .runs import collect
-from .training import fit, machine
+from .training import accuracy, fit, machine
 from .vit import SimpleViT
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "stem": StemViT,
     "stem, no positions": lambda: StemViT(positions=False),
+    "stem alone": lambda: StemViT(depth=0),
     "patches": lambda: SimpleViT(
         image_size=40, patch_size=5, num_classes=10, dim=64, depth=2, heads=2, mlp_dim=128, dim_head=32
     ),
@@ -91,7 +92,7 @@ def maps_of(
 
 
 def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> dict:
-    """Accuracy, and the localisation of each of `maps_of`.
+    """Accuracy, and the localisation of each of `maps_of`; none where no layer has a map.
 
     Raises:
         ValueError: nobody knows where the objects are.
@@ -100,6 +101,8 @@ def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> di
         raise ValueError(
             "evaluate wants to know where the objects are; these data have no boxes"
         )
+    if not any(isinstance(module, AttentionModule) for module in model.modules()):
+        return {"accuracy": accuracy(model, data, batch_size), "maps": {}}
     model.eval()
     right, maps = [], defaultdict(list)
     for part in torch.arange(len(data)).split(batch_size):
