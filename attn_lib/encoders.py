@@ -97,7 +97,7 @@ def train_encoder(
     encoder = HostCNN(num_classes=groups.members.shape[1] if objective == "classes" else 32)
     loss = LOSSES[objective]
 
-    def of_groups(model: nn.Module, batch: Float[Tensor, "i k 2 3 h w"]) -> Tensor:
+    def of_groups(model: nn.Module, batch: Float[Tensor, "b k 2 3 h w"]) -> Tensor:
         images = batch.flatten(0, 2).to(memory_format=torch.channels_last)
         vectors = model(images).unflatten(0, batch.shape[:3])
         return torch.stack([loss(*group.unbind(1)) for group in vectors]).mean()

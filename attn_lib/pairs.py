@@ -16,24 +16,24 @@ class Pairs:
 
     Attributes:
         features: (n, c, h, w), those that the pairs are made of.
-        first, second: (p,), which two.
-        same: (p,), whether they are of one class.
+        first, second: (b,), which two.
+        same: (b,), whether they are of one class.
     """
 
     features: Float[Tensor, "n c h w"]
-    first: Int[Tensor, " p"]
-    second: Int[Tensor, " p"]
-    same: Bool[Tensor, " p"]
+    first: Int[Tensor, " b"]
+    second: Int[Tensor, " b"]
+    same: Bool[Tensor, " b"]
 
     def __len__(self) -> int:
         return len(self.same)
 
-    def __getitem__(self, indices: Int[Tensor, " i"]) -> "Pairs":
+    def __getitem__(self, indices: Int[Tensor, " b"]) -> "Pairs":
         return Pairs(
             self.features, self.first[indices], self.second[indices], self.same[indices]
         )
 
-    def differences(self) -> Float[Tensor, "p c h w"]:
+    def differences(self) -> Float[Tensor, "b c h w"]:
         """The first map minus the second."""
         return self.features[self.first] - self.features[self.second]
 
@@ -71,16 +71,16 @@ class Groups:
 
     Attributes:
         images: (n, …), those that the groups are made of; or their features.
-        members: (g, k, 2), which two of each of k classes.
+        members: (b, k, 2), which two of each of k classes.
     """
 
     images: Float[Tensor, "n *size"]
-    members: Int[Tensor, "g k 2"]
+    members: Int[Tensor, "b k 2"]
 
     def __len__(self) -> int:
         return len(self.members)
 
-    def __getitem__(self, indices: Int[Tensor, " i"]) -> Float[Tensor, "i k 2 *size"]:
+    def __getitem__(self, indices: Int[Tensor, " b"]) -> Float[Tensor, "b k 2 *size"]:
         return self.images[self.members[indices]]
 
 
@@ -107,7 +107,7 @@ def draw_groups(
     return Groups(images, rearrange(torch.stack(members), "k (g two) -> g k two", two=2))
 
 
-def area_under_curve(scores: Float[Tensor, " p"], same: Bool[Tensor, " p"]) -> float:
+def area_under_curve(scores: Float[Tensor, " b"], same: Bool[Tensor, " b"]) -> float:
     r"""ROC AUC: how often a pair of the same scores higher than a pair of different things; ties count half.
 
     $$ \mathrm{AUC} = \frac{\sum_{\mathrm{same}} \mathrm{rank} - p_+(p_+ + 1)/2}{p_+\, p_-} $$

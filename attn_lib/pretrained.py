@@ -39,7 +39,7 @@ class VisionTransformer(nn.Module):
         patch: pixels of a patch's side.
         grid: rows and columns of learned positions; other sizes are interpolated.
 
-    Shapes: (b, 3, h, w), values in [0, 1] → (b, 1 + n, dim), n = h/patch · w/patch; [CLS] is first.
+    Shapes: (b, 3, h, w), values in [0, 1] → (b, 1 + n, d), n = h/patch · w/patch; [CLS] is first.
 
     Raises:
         ValueError: x is not (b, 3, h, w) floats with h and w in multiples of the patch.
@@ -70,7 +70,7 @@ class VisionTransformer(nn.Module):
             "deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False
         )
 
-    def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b tokens dim"]:
+    def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n d"]:
         if x.ndim != 4 or x.shape[1] != 3 or not x.is_floating_point() or any(
             side < 1 or side % self.patch for side in x.shape[2:]
         ):  # fmt: skip

@@ -67,7 +67,7 @@ def gradient_attention(
 
 def maps_of(
     model: nn.Module, images: Float[Tensor, "b 3 h w"]
-) -> tuple[Float[Tensor, "b classes"], dict[str, Float[Tensor, "b rows columns"]]]:
+) -> tuple[Float[Tensor, "b classes"], dict[str, Float[Tensor, "b _h _w"]]]:
     """The logits of a digits transformer, and where its tokens look, by each way to say it.
 
     The classifier averages all tokens, so a relation's map is what all queries together look at.
