@@ -1,6 +1,6 @@
 """Does a map depend on what the network has learned? Forget it layer by layer, from the top, and see.
 
-python -m attn_lib.sanity     makes weights/sanity.json, of all checkpoints that have a map over positions
+python -m attn_lib.sanity     makes weights/sanity.json, of the comparison's checkpoints with a map over positions
 """
 
 import argparse
@@ -108,9 +108,10 @@ def main() -> None:
     )
     args = parser.parse_args()
     data, found = cluttered_digits("test", IMAGES, seed=1), {}
-    cards = {name: zoo.card(name) for name in zoo.checkpoints()}
-    hosts = {name: made for name, made in cards.items() if made["network"] == "HostCNN"}
-    for name, made in hosts.items():
+    for name in zoo.checkpoints():
+        made = zoo.card(name)
+        if made.get("task") != "where":
+            continue
         torch.manual_seed(made["seed"] + 1_000)
         model, fresh = zoo.load(name), HostCNN(**made["arguments"])
         if any(isinstance(part, AttentionModule) for part in model.modules()):
