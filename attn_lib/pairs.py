@@ -74,18 +74,18 @@ class Groups:
         members: (b, k, 2), which two of each of k classes.
     """
 
-    images: Float[Tensor, "n *size"]
+    images: Float[Tensor, "n ..."]
     members: Int[Tensor, "b k 2"]
 
     def __len__(self) -> int:
         return len(self.members)
 
-    def __getitem__(self, indices: Int[Tensor, " b"]) -> Float[Tensor, "b k 2 *size"]:
+    def __getitem__(self, indices: Int[Tensor, " b"]) -> Float[Tensor, "b k 2 ..."]:
         return self.images[self.members[indices]]
 
 
 def draw_groups(
-    images: Float[Tensor, "n *size"], labels: Int[Tensor, " n"], seed: int = 0
+    images: Float[Tensor, "n ..."], labels: Int[Tensor, " n"], seed: int = 0
 ) -> Groups:
     """As many groups as the smallest class allows, each image in one at most.
 
