@@ -149,7 +149,7 @@ def _load(rows: Any, chosen: list[int], side: int) -> LocatedImages:
     )
 
 
-def _square(pixels: Tensor, side: int) -> Float[Tensor, "c side side"]:
+def _square(pixels: Tensor, side: int) -> Float[Tensor, "c h w"]:
     """The middle of a picture (h, w, c) of bytes."""
     h, w, _ = pixels.shape
     short = min(h, w)
