@@ -8,8 +8,6 @@ networks of seed 0 that a task keeps. What is there already is not made again: a
 """
 
 import argparse
-import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,7 +17,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm.auto import tqdm
 
 from . import zoo
 from .data import (
@@ -32,6 +29,7 @@ from .data import (
 )
 from .networks import HostCNN
 from .recording import record
+from .runs import collect
 from .training import accuracy, evaluate, fit, machine
 
 # The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
@@ -186,7 +184,7 @@ def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[Host
             result["largest_kernel"] = shares
     if wakes:
         result["gamma"] = {"every": 10, "values": gamma[::10]}
-    return model, _rounded(result)
+    return model, result
 
 
 def _gamma(model: nn.Module) -> float:
@@ -215,15 +213,6 @@ def cost(model: nn.Module, data: LocatedImages) -> dict[str, int]:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(data.images[:1])
     return {"parameters": learned, "multiply_adds": counter.get_total_flops() // 2}
-
-
-def _rounded(value: Any) -> Any:
-    """Floats to five digits, wherever they are."""
-    if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_rounded(part) for part in value]
-    return round(value, 5) if isinstance(value, float) else value
 
 
 def compare(
@@ -265,33 +254,17 @@ def compare(
         "steps": steps or about.steps,
         "batch_size": BATCH,
     } | machine()
-    results: dict[str, Any] = (
-        json.loads(path.read_text()) if path.is_file() else made | {"runs": []}
-    )
-    if begun := {key: results.get(key) for key in made if results.get(key) != made[key]}:
-        now = {key: made[key] for key in begun}
-        raise ValueError(
-            f"{path} was begun with {begun}; this is {now}. Move it away to begin anew"
-        )
-    done = {(run["slot"], run["seed"]) for run in results["runs"]}
-    todo = [(slot, seed) for seed in range(seeds) for slot in slots if (slot, seed) not in done]
-    for slot, seed in tqdm(todo, desc=task, disable=not progress):
+
+    def one(slot: str, seed: int) -> dict[str, Any]:
         model, result = run(task, slot, seed, steps)
         if slot in about.keep and seed == 0:
             arguments = SLOTS[slot] | {"num_classes": about.classes}
             card = {"network": "HostCNN", "arguments": arguments, "task": task}
             kept = folder / f"{about.keep[slot]}.safetensors"
             zoo.save(model, kept, card | made | result)
-        results["runs"].append(result)
-        _replace(path, results)
-    return results
+        return result
 
-
-def _replace(path: Path, results: dict) -> None:
-    """Write a file that is whole whenever the machine stops."""
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(beside, path)
+    return collect(path, made, slots, seeds, one, called="slot", progress=progress)
 
 
 def main() -> None:

@@ -11,25 +11,27 @@ from attn_lib import (
     SqueezeExcitation,
     record,
 )
-from attn_lib.data import cluttered_digits
-from attn_lib.networks import (
+from attn_lib.controls import (
     CONTROLS,
     EvenKernels,
     FrozenGate,
-    HostCNN,
     LoudGate,
     Parallel,
     Pointwise,
     PositionsFirst,
     ShuffledChannels,
 )
+from attn_lib.data import cluttered_digits
+from attn_lib.networks import HostCNN, StemViT
 from attn_lib.training import fit
 
 
-def test_a_position_has_seen_27_pixels():
-    features = HostCNN().features.eval()
+@pytest.mark.parametrize("convolutions", [HostCNN().features, StemViT().stem])
+def test_a_position_has_seen_27_pixels(convolutions: torch.nn.Module):
     images = torch.zeros(1, 3, 80, 80, requires_grad=True)
-    features(images + torch.rand(1, 3, 80, 80))[0, :, 10, 10].sum().backward()
+    seen = convolutions.eval()(images + torch.rand(1, 3, 80, 80))
+    assert seen.shape == (1, 32, 20, 20)
+    seen[0, :, 10, 10].sum().backward()
     seen = images.grad[0].abs().sum(0).nonzero()
     assert (seen.amax(0) - seen.amin(0) + 1).tolist() == [27, 27]
 
