@@ -8,7 +8,8 @@ import torch
 from torch.testing import assert_close
 
 from attn_lib import zoo
-from attn_lib.data import cluttered_digits
+from attn_lib.comparison import TASKS, TESTED
+from attn_lib.data import LocatedImages
 from attn_lib.networks import HostCNN
 from attn_lib.training import evaluate
 
@@ -16,11 +17,22 @@ HOSTS = [name for name in zoo.checkpoints() if zoo.card(name)["network"] == "Hos
 each_checkpoint = pytest.mark.parametrize("name", HOSTS)
 
 
-def test_what_ships_are_the_networks_of_the_comparison():
-    kept = [made for made in zoo.results("compare_where")["runs"] if made["seed"] == 0]
-    assert HOSTS == sorted(f"host_{made['slot']}" for made in kept)
-    for made in kept:
-        assert made.items() <= zoo.card(f"host_{made['slot']}").items()
+def images_of(name: str) -> LocatedImages:
+    """The images that the network was scored on."""
+    about = TASKS[zoo.card(name)["task"]]
+    return about.data("test", TESTED, **about.options)
+
+
+def test_what_ships_are_the_networks_that_the_comparison_keeps():
+    kept = {
+        about.keep[made["slot"]]: made
+        for task, about in TASKS.items()
+        for made in (zoo.results(f"compare_{task}")["runs"] if about.keep else ())
+        if made["slot"] in about.keep and made["seed"] == 0
+    }
+    assert sorted(kept) == HOSTS
+    for name, made in kept.items():
+        assert made.items() <= zoo.card(name).items()
 
 
 def test_the_zoo_is_small():
@@ -38,14 +50,14 @@ def test_a_card_says_how_its_checkpoint_was_made(name: str):
 def test_a_checkpoint_scores_again_what_its_card_says(name: str):
     card, network = zoo.card(name), zoo.load(name)
     assert not network.training
-    for measure, score in evaluate(network, cluttered_digits("test", 2_000, seed=1)).items():
+    for measure, score in evaluate(network, images_of(name)).items():
         assert score == pytest.approx(card[measure], abs=0.01), measure
 
 
 @each_checkpoint
 def test_so_does_its_untrained_twin(name: str):
     said = zoo.card(name)["untrained"]
-    scores = evaluate(zoo.load(name, trained=False), cluttered_digits("test", 2_000, seed=1))
+    scores = evaluate(zoo.load(name, trained=False), images_of(name))
     assert set(scores) == set(said)
     assert scores.pop("accuracy") == pytest.approx(said["accuracy"], abs=0.01)
     for (
