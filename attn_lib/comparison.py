@@ -122,7 +122,7 @@ TASKS = {
         varied={"side": (10, 16, 22, 28, 34)},
         keep={"selective_kernel_everywhere": "host_selective_kernel_everywhere"},
     ),
-    "long_range": Task(paired_digits, classes=2),
+    "long_range": Task(paired_digits, classes=2, slots=(*COMPARED, *_NEIGHBOURS)),
     "long_range_longer": Task(
         paired_digits,
         classes=2,
