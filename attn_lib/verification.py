@@ -190,11 +190,13 @@ def main() -> None:
     args = parser.parse_args()
     made = {
         "command": "python -m attn_lib.verification",
-        "encoders": {"steps": args.steps, "groups": GROUPS, "temperature": TEMPERATURE},
-        "heads": {
-            "steps": args.head_steps,
-            "batch_size": BATCH,
-            "learning_rate": LEARNING_RATE,
+        "training": {
+            "encoders": {"steps": args.steps, "groups": GROUPS, "temperature": TEMPERATURE},
+            "heads": {
+                "steps": args.head_steps,
+                "batch_size": BATCH,
+                "learning_rate": LEARNING_RATE,
+            },
         },
     } | machine()
     collect(
