@@ -1,14 +1,13 @@
 """One network, every mechanism: the same training on tasks that want different things of attention.
 
-    python -m attn_lib.comparison where what what_longer scale long_range long_range_longer fashion
+    python -m attn_lib.comparison
+    python -m attn_lib.comparison where scale
 
-makes weights/compare_<task>.json, five seeds of each slot, and checkpoints weights/host_<slot>.* of those
+makes weights/compare_<task>.json of all tasks, or of some: five seeds of each slot, and checkpoints of those
 networks of seed 0 that a task keeps. What is there already is not made again: a run that was stopped goes on.
 """
 
 import argparse
-import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm.auto import tqdm
 
 from . import zoo
 from .data import (
@@ -31,10 +29,11 @@ from .data import (
 )
 from .networks import HostCNN
 from .recording import record
+from .runs import collect
 from .training import accuracy, evaluate, fit, machine
 
 # The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
-SLOTS: dict[str, dict[str, Any]] = {
+COMPARED: dict[str, dict[str, Any]] = {
     "none": {},
     "self_attention": {"slot": "self_attention"},
     "squeeze_excitation": {"slot": "squeeze_excitation"},
@@ -50,13 +49,22 @@ SLOTS: dict[str, dict[str, Any]] = {
     "non_local_gaussian": {"slot": "non_local", "mode": "gaussian"},
     "non_local_concatenation": {"slot": "non_local", "mode": "concatenation"},
 }
-# What single chapters ask: a gate that starts loud and learns, a module behind every convolution.
-ABLATIONS: dict[str, dict[str, Any]] = {
+# What single chapters ask: a gate that starts loud and learns, a module behind every convolution, CBAM in parts
+# and in other orders, efficient channel attention whose neighbours are drawn by lot, or none.
+SLOTS: dict[str, dict[str, Any]] = COMPARED | {
     "loud_gate": {"slot": "loud_gate"},
     "squeeze_excitation_everywhere": {"slot": "squeeze_excitation", "everywhere": True},
     "selective_kernel_everywhere": {"slot": "selective_kernel", "everywhere": True},
+    "channel_gate": {"slot": "channel_gate"},
+    "spatial_gate": {"slot": "spatial_gate"},
+    "positions_first": {"slot": "positions_first"},
+    "parallel": {"slot": "parallel"},
+    "shuffled_channels": {"slot": "shuffled_channels"},
+    "no_neighbours": {"slot": "efficient_channel", "kernel_size": 1},
 }
-SLOTS |= ABLATIONS
+_GATES = ("loud_gate", "squeeze_excitation_everywhere")
+_PARTS = ("channel_gate", "spatial_gate", "positions_first", "parallel")
+_NEIGHBOURS = ("shuffled_channels", "no_neighbours")
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class Task:
     Attributes:
         data: from a split and a number of images, and a seed where images are painted, to images.
         classes: how many answers there are.
+        slots: what is put in.
         steps: of training, in batches of `BATCH`.
         options: of the test's data.
         varied: arguments of the data that further tests vary one by one, and their values.
@@ -74,6 +83,7 @@ class Task:
 
     data: Callable[..., LocatedImages]
     classes: int = 10
+    slots: tuple[str, ...] = tuple(COMPARED)
     steps: int = 600
     options: dict[str, int] = field(default_factory=lambda: {"seed": 1})
     varied: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -88,23 +98,37 @@ def fashion(split: str, count: int) -> LocatedImages:
 TASKS = {
     "where": Task(
         cluttered_digits,
+        slots=(*COMPARED, *_GATES, *_PARTS),
         steps=1_000,
         varied={"fragments": (0, 6, 12, 18, 24)},
-        keep={slot: f"host_{slot}" for slot in SLOTS.keys() - ABLATIONS.keys()},
+        keep={slot: f"host_{slot}" for slot in COMPARED},
     ),
     "what": Task(
         cued_digits,
         classes=4,
+        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS),
         keep={"squeeze_excitation_everywhere": "host_squeeze_excitation_everywhere"},
     ),
-    "what_longer": Task(cued_digits, classes=4, steps=2_400),
+    "what_longer": Task(
+        cued_digits,
+        classes=4,
+        slots=("none", "squeeze_excitation", "efficient_channel", *_NEIGHBOURS),
+        steps=2_400,
+        keep={"efficient_channel": "host_efficient_channel_cued"},
+    ),
     "scale": Task(
         sized_digits,
+        slots=(*COMPARED, "selective_kernel_everywhere"),
         varied={"side": (10, 16, 22, 28, 34)},
         keep={"selective_kernel_everywhere": "host_selective_kernel_everywhere"},
     ),
-    "long_range": Task(paired_digits, classes=2),
-    "long_range_longer": Task(paired_digits, classes=2, steps=2_400),
+    "long_range": Task(paired_digits, classes=2, slots=(*COMPARED, *_NEIGHBOURS)),
+    "long_range_longer": Task(
+        paired_digits,
+        classes=2,
+        slots=tuple(slot for slot in COMPARED if slot.startswith("non_local")),
+        steps=2_400,
+    ),
     "fashion": Task(fashion, options={}),
 }
 BATCH = 64
@@ -160,7 +184,7 @@ def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[Host
             result["largest_kernel"] = shares
     if wakes:
         result["gamma"] = {"every": 10, "values": gamma[::10]}
-    return model, _rounded(result)
+    return model, result
 
 
 def _gamma(model: nn.Module) -> float:
@@ -191,18 +215,9 @@ def cost(model: nn.Module, data: LocatedImages) -> dict[str, int]:
     return {"parameters": learned, "multiply_adds": counter.get_total_flops() // 2}
 
 
-def _rounded(value: Any) -> Any:
-    """Floats to five digits, wherever they are."""
-    if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_rounded(part) for part in value]
-    return round(value, 5) if isinstance(value, float) else value
-
-
 def compare(
     task: str,
-    slots: Iterable[str] = tuple(SLOTS),
+    slots: Iterable[str] | None = None,
     seeds: int = 5,
     *,
     steps: int | None = None,
@@ -216,7 +231,7 @@ def compare(
 
     Args:
         task: one of `TASKS`.
-        slots: some of `SLOTS`.
+        slots: some of `SLOTS`; None takes the task's own.
         seeds: how many.
         steps: of training; None takes the task's own.
         folder: where the results go.
@@ -230,7 +245,7 @@ def compare(
     """
     if task not in TASKS:
         raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
-    slots = list(slots)
+    slots = TASKS[task].slots if slots is None else tuple(slots)
     if unknown := [slot for slot in slots if slot not in SLOTS]:
         raise ValueError(f"no slots {', '.join(unknown)}; there are {', '.join(SLOTS)}")
     path, about = folder / f"compare_{task}.json", TASKS[task]
@@ -239,44 +254,28 @@ def compare(
         "steps": steps or about.steps,
         "batch_size": BATCH,
     } | machine()
-    results: dict[str, Any] = (
-        json.loads(path.read_text()) if path.is_file() else made | {"runs": []}
-    )
-    if begun := {key: results.get(key) for key in made if results.get(key) != made[key]}:
-        now = {key: made[key] for key in begun}
-        raise ValueError(
-            f"{path} was begun with {begun}; this is {now}. Move it away to begin anew"
-        )
-    done = {(run["slot"], run["seed"]) for run in results["runs"]}
-    todo = [(slot, seed) for seed in range(seeds) for slot in slots if (slot, seed) not in done]
-    for slot, seed in tqdm(todo, desc=task, disable=not progress):
+
+    def one(slot: str, seed: int) -> dict[str, Any]:
         model, result = run(task, slot, seed, steps)
         if slot in about.keep and seed == 0:
             arguments = SLOTS[slot] | {"num_classes": about.classes}
             card = {"network": "HostCNN", "arguments": arguments, "task": task}
             kept = folder / f"{about.keep[slot]}.safetensors"
             zoo.save(model, kept, card | made | result)
-        results["runs"].append(result)
-        _replace(path, results)
-    return results
+        return result
 
-
-def _replace(path: Path, results: dict) -> None:
-    """Write a file that is whole whenever the machine stops."""
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(beside, path)
+    return collect(path, made, slots, seeds, one, called="slot", progress=progress)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("tasks", nargs="+", choices=TASKS)
-    parser.add_argument("--slots", nargs="+", choices=SLOTS, default=list(SLOTS))
+    parser.add_argument("tasks", nargs="*", help=f"of {', '.join(TASKS)}; none named, all")
+    parser.add_argument("--slots", nargs="+", choices=SLOTS, help="in place of the task's own")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
     parser.add_argument("--steps", type=int, help="in place of the task's own")
     parser.add_argument("--folder", type=Path, default=zoo.WEIGHTS, help="where the results go")
     args = parser.parse_args()
-    for task in args.tasks:
+    for task in args.tasks or TASKS:
         compare(task, args.slots, args.seeds, steps=args.steps, folder=args.folder)
 
 

@@ -1,19 +1,29 @@
-"""The host: one small CNN with one slot, so that mechanisms are compared with everything else equal."""
+"""Networks to train: a small CNN with a slot for any mechanism, and a transformer on the same convolutions."""
 
-from collections.abc import Callable
-
-import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .channel import SelectiveKernel, SqueezeExcitation
+from .controls import CONTROLS
 from .foundations import AttentionPooling
 from .mechanisms import available, create
+from .vit import Transformer, position_code
 
 
 def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def _convolutions(width: int) -> nn.Sequential:
+    """(b, 3, h, w) → (b, 2·width, h/4, w/4); each position has seen 27×27 pixels."""
+    return nn.Sequential(
+        _block(3, width, stride=2),
+        _block(width, width),
+        _block(width, 2 * width, stride=2),
+        _block(2 * width, 2 * width),
+        _block(2 * width, 2 * width),
+    )
 
 
 class HostCNN(nn.Module):
@@ -55,13 +65,7 @@ class HostCNN(nn.Module):
                 f"no slot {slot!r}; there are none, {', '.join((*CONTROLS, *available()))}"
             )
         channels = 2 * width
-        self.features = nn.Sequential(
-            _block(3, width, stride=2),
-            _block(width, width),
-            _block(width, channels, stride=2),
-            _block(channels, channels),
-            _block(channels, channels),
-        )
+        self.features = _convolutions(width)
         self.classifier = nn.Linear(channels, num_classes)
         self.readout = AttentionPooling(channels) if readout == "attention" else _Average()
         self.slot: nn.Module = nn.Identity()
@@ -81,75 +85,45 @@ class _Average(nn.Module):
         return x.mean((2, 3))
 
 
-class LoudGate(SqueezeExcitation):
-    """A squeeze-and-excitation gate that starts with something to say.
+class StemViT(nn.Module):
+    r"""A vision transformer whose tokens are made by convolutions in place of one cut into patches.
 
-    Fresh weights give gates near one half, whatever the image. Here those of the second layer start `gain` times
-    larger, so that gates spread as widely as trained ones do. All else is as in `SqueezeExcitation`.
+    $$ z_i = \mathrm{stem}(x)_i + \mathrm{code}_i, \qquad
+       y = W_y\, \tfrac1n \textstyle\sum_i \mathrm{Transformer}(z)_i + b_y $$
 
-    Args:
-        channels: c, the channels of the input and the output.
-        reduction: r; the hidden layer has max(c // r, 1) units.
-        gain: of the second layer's weights.
-    """
-
-    def __init__(self, channels: int, reduction: int = 16, gain: float = 12.0):
-        super().__init__(channels, reduction)
-        with torch.no_grad():
-            self.excite.weight *= gain
-
-
-class FrozenGate(LoudGate):
-    """A loud gate that stays as it was born: what an arbitrary gate does.
-
-    It computes what `SqueezeExcitation` does, at the same cost, but nothing in it learns.
-
-    Args: as for `LoudGate`.
-    """
-
-    def __init__(self, channels: int, reduction: int = 16, gain: float = 12.0):
-        super().__init__(channels, reduction, gain)
-        self.requires_grad_(False)
-
-
-class EvenKernels(SelectiveKernel):
-    """Selective kernels that do not select: every branch has the same share everywhere.
-
-    What is left of `SelectiveKernel` are its convolutions. What they bring, no attention brings.
-    """
-
-    def __init__(self, channels: int, branches: int = 2, groups: int = 32):
-        super().__init__(channels, branches, groups=groups)
-        del self.squeeze, self.norm, self.select
-
-    def _share(self, seen: list[Tensor]) -> Float[Tensor, "b branches c"]:
-        b, c = seen[0].shape[:2]
-        return seen[0].new_full((b, len(seen), c), 1 / len(seen))
-
-
-class Pointwise(nn.Module):
-    r"""A non-local block whose positions see themselves alone: $x + \mathrm{BN}(W_z W_g x)$.
-
-    About the parameters of `NonLocal`, and the same start as the identity, but no exchange between positions.
+    The stem is the five convolutions of `HostCNN`: a token for every 4×4 pixels, made from the 27×27 around
+    them. Everything after it is `SimpleViT`.
 
     Args:
-        channels: c, the channels of the input, the output and between.
+        image_size: height and width of the images; a multiple of 4.
+        num_classes: outputs of the classifier.
+        dim: d, the features of a token; a multiple of 4, at least 8.
+        depth, heads, mlp_dim, dim_head: see `Transformer`.
+        positions: False leaves out the position code.
+
+    Shapes: (b, 3, h, w) → (b, num_classes); each layer's weights are (b, heads, n, n), n = h/4 · w/4.
+
+    Raises:
+        ValueError: the image size is no positive multiple of 4, or `dim` takes no position code.
+
+    Source: Xiao, Singh, Mintun, Darrell, Dollár, Girshick, "Early Convolutions Help Transformers See Better",
+    NeurIPS 2021, section 4. Its stem has a 1×1 convolution at the end, and one transformer layer is dropped for it.
     """
 
-    def __init__(self, channels: int):
+    def __init__(
+        self, image_size: int = 40, num_classes: int = 10, dim: int = 32, depth: int = 2,
+        heads: int = 2, mlp_dim: int = 64, dim_head: int = 16, *, positions: bool = True,
+    ):  # fmt: skip
         super().__init__()
-        self.g = nn.Conv2d(channels, channels, 1)
-        self.out = nn.Conv2d(channels, channels, 1, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-        nn.init.zeros_(self.norm.weight)
+        if image_size < 4 or image_size % 4:
+            raise ValueError(f"StemViT wants an image_size in multiples of 4; got {image_size}")
+        self.stem = _convolutions(dim // 2)
+        code = position_code(image_size // 4, image_size // 4, dim)
+        self.register_buffer("positions", code if positions else 0 * code, persistent=False)
+        self.transformer = Transformer(dim, depth, heads, dim_head, mlp_dim)
+        self.classifier = nn.Linear(dim, num_classes)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return x + self.norm(self.out(self.g(x)))
-
-
-CONTROLS: dict[str, Callable[..., nn.Module]] = {
-    "even_kernels": EvenKernels,
-    "frozen_gate": FrozenGate,
-    "loud_gate": LoudGate,
-    "pointwise": Pointwise,
-}
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b classes"]:
+        tokens = rearrange(self.stem(images), "b d h w -> b (h w) d")
+        tokens = self.transformer(tokens + self.positions)
+        return self.classifier(tokens.mean(dim=1))

@@ -107,6 +107,16 @@ def test_a_checkpoint_answers_as_many_questions_as_its_task_has(tmp_path: Path, 
     assert network(torch.rand(2, 3, 20, 44)).shape == (2, 4)
 
 
+def test_a_task_says_which_networks_it_keeps_and_under_which_names(tmp_path: Path, monkeypatch):
+    slots = ["channel_gate", "efficient_channel"]
+    compare("where", slots, 1, steps=1, folder=tmp_path, progress=False)
+    compare("what_longer", slots, 1, steps=1, folder=tmp_path, progress=False)
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    assert zoo.checkpoints() == ["host_efficient_channel", "host_efficient_channel_cued"]
+    cued = zoo.load("host_efficient_channel_cued")
+    assert cued.get_submodule("classifier").out_features == TASKS["what_longer"].classes
+
+
 @pytest.mark.parametrize("task", TASKS.keys() - {"fashion"})
 def test_a_run_says_what_it_scored_and_cost(task: str):
     _, result = run(task, "selective_kernel", seed=0, steps=1)

@@ -107,7 +107,8 @@ def test_what_lies_below_knows_neither_networks_nor_training(path: Path):
 
 def test_networks_know_no_data():
     mechanisms = {path.stem for path in MECHANISMS}
-    assert imported(LIBRARY / "networks.py") <= {"module", "mechanisms", *mechanisms}
+    assert imported(LIBRARY / "controls.py") <= {"module", *mechanisms}
+    assert imported(LIBRARY / "networks.py") <= {"controls", "mechanisms", *mechanisms}
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,34 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from attn_lib import SelectiveKernel, SqueezeExcitation, record
+from attn_lib import (
+    CBAM,
+    EfficientChannelAttention,
+    SelectiveKernel,
+    SqueezeExcitation,
+    record,
+)
+from attn_lib.controls import (
+    CONTROLS,
+    EvenKernels,
+    FrozenGate,
+    LoudGate,
+    Parallel,
+    Pointwise,
+    PositionsFirst,
+    ShuffledChannels,
+)
 from attn_lib.data import cluttered_digits
-from attn_lib.networks import CONTROLS, EvenKernels, FrozenGate, HostCNN, LoudGate, Pointwise
+from attn_lib.networks import HostCNN, StemViT
 from attn_lib.training import fit
 
 
-def test_a_position_has_seen_27_pixels():
-    features = HostCNN().features.eval()
+@pytest.mark.parametrize("convolutions", [HostCNN().features, StemViT().stem])
+def test_a_position_has_seen_27_pixels(convolutions: torch.nn.Module):
     images = torch.zeros(1, 3, 80, 80, requires_grad=True)
-    features(images + torch.rand(1, 3, 80, 80))[0, :, 10, 10].sum().backward()
+    seen = convolutions.eval()(images + torch.rand(1, 3, 80, 80))
+    assert seen.shape == (1, 32, 20, 20)
+    seen[0, :, 10, 10].sum().backward()
     seen = images.grad[0].abs().sum(0).nonzero()
     assert (seen.amax(0) - seen.amin(0) + 1).tolist() == [27, 27]
 
@@ -88,6 +106,40 @@ def test_pointwise_starts_as_the_identity_and_positions_stay_alone():
     changed[0, :, 2, 3] += 1
     moved = (module(changed) - module(x)).abs().sum(1)[0] > 1e-6
     assert moved.nonzero().tolist() == [[2, 3]]
+
+
+def test_shuffled_channels_are_efficient_channel_attention_of_reordered_features():
+    torch.manual_seed(0)
+    shuffled = ShuffledChannels(32)
+    torch.manual_seed(0)
+    plain, x, order = EfficientChannelAttention(32), torch.rand(2, 32, 5, 5), shuffled.order
+    # With one seed, only the order differs.
+    assert_close(shuffled.conv.weight, plain.conv.weight)
+    assert_close(shuffled(x)[:, order], plain(x[:, order]))
+    assert not torch.allclose(shuffled(x), plain(x), atol=1e-4)
+    assert sorted(order.tolist()) == list(range(32)) and "order" in shuffled.state_dict()
+
+
+def test_without_neighbours_shuffling_changes_nothing():
+    torch.manual_seed(0)
+    shuffled, x = ShuffledChannels(32, kernel_size=1), torch.rand(2, 32, 5, 5)
+    plain = EfficientChannelAttention(32, 1)
+    plain.load_state_dict(shuffled.state_dict(), strict=False)
+    assert_close(shuffled(x), plain(x))
+
+
+@pytest.mark.parametrize("arranged", [PositionsFirst, Parallel])
+def test_arrangements_have_the_parts_of_cbam_and_join_them_otherwise(arranged: type[CBAM]):
+    torch.manual_seed(0)
+    module, cbam, x = arranged(32).eval(), CBAM(32).eval(), torch.randn(2, 32, 9, 7)
+    cbam.load_state_dict(module.state_dict())
+    assert_close(module(x), x * module.attention(x))
+    assert not torch.allclose(module(x), cbam(x), atol=1e-4)
+    gates = module.channel.attention, module.spatial.attention
+    of_channels, of_positions = (gate(x) for gate in gates)
+    if arranged is PositionsFirst:
+        of_channels = gates[0](of_positions * x)
+    assert_close(module(x), of_channels * of_positions * x)
 
 
 @pytest.mark.parametrize("slot", CONTROLS)

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from attn_lib import available
+from attn_lib.controls import CONTROLS
 from attn_lib.data import LocatedImages, cluttered_digits
-from attn_lib.networks import CONTROLS, HostCNN
+from attn_lib.networks import HostCNN
 from attn_lib.training import accuracy, evaluate, fit, look
 
 
