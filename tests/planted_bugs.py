@@ -14,7 +14,7 @@ from attn_lib import (
     SpatialGate,
     SqueezeExcitation,
 )
-from attn_lib.networks import Parallel as Parallel
+from attn_lib.controls import Parallel as Parallel
 from attn_lib.networks import PositionsFirst as PositionsFirst
 
 
