@@ -73,7 +73,7 @@ def test_the_command_looks_at_every_checkpoint_with_a_map(tmp_path, monkeypatch)
         "host_none": {},
         "host_squeeze_excitation": {"slot": "squeeze_excitation"},
     }.items():
-        card = {"network": "HostCNN", "arguments": arguments, "seed": 0}
+        card = {"network": "HostCNN", "arguments": arguments, "task": "where", "seed": 0}
         zoo.save(HostCNN(**arguments), tmp_path / f"{name}.safetensors", card)
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     monkeypatch.setattr(sanity, "IMAGES", 20)
