@@ -98,7 +98,7 @@ def fashion(split: str, count: int) -> LocatedImages:
 TASKS = {
     "where": Task(
         cluttered_digits,
-        slots=(*COMPARED, *_GATES, *_PARTS),
+        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS),
         steps=1_000,
         varied={"fragments": (0, 6, 12, 18, 24)},
         keep={slot: f"host_{slot}" for slot in COMPARED},
