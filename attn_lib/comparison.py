@@ -65,6 +65,7 @@ TASKS = {
     "what": Task(cued_digits, classes=4),
     "scale": Task(sized_digits, varied={"side": (10, 16, 22, 28, 34)}),
     "long_range": Task(paired_digits, classes=2),
+    "long_range_longer": Task(paired_digits, classes=2, steps=2_400),
     "fashion": Task(fashion, options={}),
 }
 # The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
@@ -173,7 +174,7 @@ def compare(
     folder: Path = zoo.WEIGHTS,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Run a task for all slots from seed 0, then from seed 1, …; each run is in folder/compare_`task`.json once done.
+    """Run a task for all slots from seed 0, then from seed 1, …; each, once done, is in `compare_<task>.json`.
 
     Killed and called again, it goes on where it was, and ends with the same numbers. Where the task keeps
     its networks, those of seed 0 become checkpoints.

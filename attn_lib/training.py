@@ -2,13 +2,15 @@
 
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -18,25 +20,25 @@ from .localisation import localise, positional_maps
 from .localisation import received as received
 from .module import AttentionModule
 from .recording import record
+from .scale import Alone, Checkpoint, Data, Shares, loaded, shuffled
 from .statistics import interval as interval
 
 STEPS = 1_400  # gamma needs about a thousand to grow
 
 
-@runtime_checkable
-class Data(Protocol):
-    """Anything with a length that gives a batch for a tensor of indices."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, indices: Tensor, /) -> Any: ...
-
-
-def classify(model: nn.Module, batch: LocatedImages) -> Tensor:
-    """Cross-entropy of the labels, smoothed by 0.05."""
+def classify(model: nn.Module, batch: LocatedImages, smoothing: float = 0.05) -> Tensor:
+    """Cross-entropy of the labels, smoothed: so much of each goes to all classes alike."""
     device = next(model.parameters()).device
     images = batch.images.to(device, memory_format=torch.channels_last)
-    return F.cross_entropy(model(images), batch.labels.to(device), label_smoothing=0.05)
+    return F.cross_entropy(model(images), batch.labels.to(device), label_smoothing=smoothing)
+
+
+def adamw(
+    model: nn.Module, learning_rate: float, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW with a weight decay of 0.01, and one cosine from `learning_rate` to 0."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
+    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 
 
 def fit(
@@ -44,51 +46,96 @@ def fit(
     data: Data,
     *,
     loss: Callable[[nn.Module, Any], Tensor] = classify,
+    optimise: Callable[[nn.Module, float, int], tuple] = adamw,
     steps: int = STEPS,
     batch_size: int = 128,
     learning_rate: float = 3e-3,
     seed: int = 0,
+    workers: int = 0,
     progress: bool = True,
     watch: Callable[[nn.Module], float] | None = None,
+    accelerator: Accelerator | None = None,
+    checkpoint: str | Path | None = None,
+    every: int = 500,
 ) -> list[float]:
-    """Train `model`: AdamW, one cosine from `learning_rate` to 0.
+    """Train `model`, in this process where it lies, or wherever an `Accelerator` says.
+
+    A script that passes `accelerator=Accelerator()` runs as it is with `python` on one CPU or GPU, and with
+    `accelerate launch` or `torchrun` on many. Each process then takes its share of every batch, and the
+    gradients are averaged: the same steps as with one process, but for what looks at several images at once.
+    Batch normalisation is that. Its statistics are those of each share, and the running ones the first
+    process's; on GPUs, `torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)` makes them those of the
+    batch. A network without it, such as `SimpleViT`, trains alike however many processes there are.
 
     Args:
+        model: it is trained in place, and afterwards lies where it was trained.
         data: such as `LocatedImages`.
-        loss: of the model on a batch of the data; without it, cross-entropy of the labels.
+        loss: of the model on a batch of the data, averaged over its images; without it, cross-entropy of the
+            labels. With many processes, it may only call the model, which is wrapped, and a parameter
+            without a gradient stops the run.
+        optimise: gives the optimiser and the schedule of its rate, of the model, `learning_rate` and `steps`.
         steps: optimiser steps; never a time, so that a slow machine trains the same network.
-        seed: of the order of the images.
-        progress: whether to show a bar.
+        batch_size: images a step, of all processes together.
+        learning_rate: at its highest.
+        seed: of the order of the images, and of what the data draw at random.
+        workers: processes that read the data ahead, for each process that trains.
+        progress: whether to show a bar; of many processes, the first shows it.
         watch: called with the model before each step; what it returns is collected.
+        accelerator: where, in how many processes and in what precision to train; its memory is freed at the end.
+        checkpoint: a file. Where it exists, the run goes on from it, and ends with the same numbers as one
+            that was never stopped.
+        every: how many steps lie between two checkpoints; the last step always is one.
 
     Returns:
-        what `watch` returned, or the loss, for each step.
+        what `watch` returned, or the loss of the whole batch, for each step.
 
     Raises:
-        ValueError: fewer images than one batch.
+        ValueError: fewer images than one batch, a batch that the processes cannot share evenly, `every` below
+            1, or a checkpoint that is damaged or of a run with other settings.
     """
+    run = accelerator or Alone()
     if len(data) < batch_size:
         raise ValueError(
             f"fit wants at least one batch of {batch_size} images; got {len(data)}"
         )
+    if batch_size % run.num_processes or every < 1:
+        raise ValueError(
+            "fit wants a batch size that its processes share evenly and every >= 1; got "
+            f"{batch_size=}, {run.num_processes} processes, {every=}"
+        )
     model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    generator = torch.Generator().manual_seed(seed)
-    trace: list[float] = []
-    order: Iterator[Tensor] = iter(())
-    for _ in tqdm(range(steps), desc="training", leave=False, disable=not progress):
-        indices = next(order, None)
-        if indices is None or len(indices) < batch_size:
-            order = iter(torch.randperm(len(data), generator=generator).split(batch_size))
-            indices = next(order)
-        seen = watch(model) if watch else None
-        value = loss(model, data[indices])
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        schedule.step()
-        trace.append(value.item() if seen is None else seen)
+    optimizer, schedule = optimise(model, learning_rate, steps)
+    wrapped, optimizer = run.prepare(model, optimizer)
+    kept = Checkpoint(
+        checkpoint,
+        run,
+        {"model": model, "optimizer": optimizer, "schedule": schedule},
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        images=len(data),
+    )
+    trace = kept.resume()
+    shares = Shares(data, seed, run.process_index, run.num_processes)
+    batches = loaded(shares, shuffled(len(data), batch_size, seed, len(trace), steps), workers)
+    hidden = not (progress and run.is_main_process)
+    bar = tqdm(batches, "training", steps, initial=len(trace), leave=False, disable=hidden)
+    try:
+        for batch in bar:
+            seen = watch(model) if watch else None
+            value = loss(wrapped, batch)
+            optimizer.zero_grad()
+            run.backward(value)
+            optimizer.step()
+            schedule.step()
+            whole = run.reduce(value.detach(), "mean").item() if seen is None else seen
+            trace.append(whole)
+            if len(trace) % every == 0 or len(trace) == steps:
+                kept.save(trace)
+    finally:
+        run.unwrap_model(wrapped, keep_fp32_wrapper=False)
+        run.free_memory()
     model.eval()
     return trace
 
@@ -113,12 +160,22 @@ def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> di
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> float:
-    """The share of right answers."""
+def accuracy(model: nn.Module, data: Data, batch_size: int = 500, workers: int = 0) -> float:
+    """The share of right answers.
+
+    Args:
+        model: gives a score for each class.
+        data: batches with images and labels, such as `LocatedImages`.
+        batch_size: how many images at once.
+        workers: processes that read the data ahead.
+    """
     device = next(model.parameters()).device
     model.eval()
-    batches = zip(data.images.split(batch_size), data.labels.split(batch_size), strict=True)
-    right = [model(images.to(device)).argmax(1).cpu() == labels for images, labels in batches]
+    parts = torch.arange(len(data)).split(batch_size)
+    right = [
+        model(batch.images.to(device)).argmax(1).cpu() == batch.labels
+        for batch in loaded(data, parts, workers)
+    ]
     return torch.cat(right).float().mean().item()
 
 

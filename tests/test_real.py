@@ -37,6 +37,19 @@ def test_fashion_is_whole(split: str, count: int):
 
 
 @packaged
+def test_fashion_is_what_the_library_says():
+    said = REAL["fashion_mnist"]
+    parts = {
+        split: real_images("fashion_mnist", split) for split in ("train", "validation", "test")
+    }
+    assert len(parts["train"]) + len(parts["validation"]) == said.train
+    assert len(parts["test"]) == said.test and parts["test"].images.shape[2] == said.pixels
+    assert len(parts["test"].labels.unique()) == said.classes
+    on_disk = sum(path.stat().st_size for path in real.DEBIAN.iterdir())
+    assert round(on_disk / 1e6) == said.megabytes
+
+
+@packaged
 def test_the_splits_of_fashion_share_no_image():
     seen = [
         {image.numpy().tobytes() for image in real_images("fashion_mnist", split).images[:, 0]}

@@ -7,13 +7,13 @@ cluttered digits   1,797 handwritten digits of 8×8 pixels (`sklearn.datasets.lo
 cued, sized and paired digits: the same, in tasks that want one kind of attention each
 
 a package of Debian, or downloads by torchvision:
-Fashion-MNIST and others; see `real_images`
+Fashion-MNIST and others; see `REAL`, which has their sizes, licences and sources
 """
 
 from .digits import SPLITS, cluttered_digits
 from .located import LocatedImages, coverage
 from .photographs import PHOTOGRAPHS, photograph
-from .real import REAL, real_images
+from .real import REAL, RealSet, real_images
 from .tasks import cued_digits, paired_digits, sized_digits
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "REAL",
     "SPLITS",
     "LocatedImages",
+    "RealSet",
     "cluttered_digits",
     "coverage",
     "cued_digits",

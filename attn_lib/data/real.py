@@ -1,18 +1,7 @@
-"""Real labelled images, from a package of the system or by a download.
-
-    set            images                   of       licence                   source
-    fashion_mnist  60,000 + 10,000, 28×28   clothes  MIT                       Xiao, Rasul, Vollgraf, 2017
-    cifar100       50,000 + 10,000, 32×32   things   none stated; research     Krizhevsky, 2009
-    oxford_pets    3,680 + 3,669, photos    cats,    CC BY-SA 4.0              Parkhi, Vedaldi, Zisserman,
-                                            dogs                               Jawahar, CVPR 2012
-    imagenette     9,469 + 3,925, photos    things   Apache-2.0; photographs   fast.ai, 2019; 10 classes of
-                                                     as in ImageNet            ImageNet
-
-Fashion-MNIST is a Debian package of 31 MB, `dataset-fashion-mnist`; where that is missing, and for the
-others, torchvision downloads: 31 MB, 169 MB, 811 MB and 99 MB.
-"""
+"""Real labelled images, from a package of the system or by a download."""
 
 import gzip
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,8 +20,76 @@ OFFLINE = (
     "or use cluttered_digits, which needs no download"
 )
 _SPLITS = ("train", "validation", "test")
-_SIZES = {"fashion_mnist": 28, "cifar100": 32, "oxford_pets": 64, "imagenette": 64}
-REAL = tuple(_SIZES)
+
+
+@dataclass(frozen=True)
+class RealSet:
+    """What there is to know of a data set before taking it.
+
+    Attributes:
+        of: what the images show.
+        train: how many images there are to train and to validate with.
+        test: how many to test with.
+        pixels: of a side, unless another size is asked for.
+        classes: how many.
+        licence: of the images.
+        source: who made it.
+        megabytes: of the download.
+    """
+
+    of: str
+    train: int
+    test: int
+    pixels: int
+    classes: int
+    licence: str
+    source: str
+    megabytes: int
+
+
+REAL = {
+    "fashion_mnist": RealSet(
+        of="clothes",
+        train=60_000,
+        test=10_000,
+        pixels=28,
+        classes=10,
+        licence="MIT",
+        source="Xiao, Rasul, Vollgraf, 2017",
+        megabytes=31,
+    ),
+    "cifar100": RealSet(
+        of="animals, plants, things",
+        train=50_000,
+        test=10_000,
+        pixels=32,
+        classes=100,
+        licence="none stated; for research",
+        source="Krizhevsky, 2009",
+        megabytes=169,
+    ),
+    "oxford_pets": RealSet(
+        of="photographs of cats and dogs, with masks",
+        train=3_680,
+        test=3_669,
+        pixels=64,
+        classes=37,
+        licence="CC BY-SA 4.0",
+        source="Parkhi, Vedaldi, Zisserman, Jawahar, CVPR 2012",
+        megabytes=811,
+    ),
+    "imagenette": RealSet(
+        of="photographs, ten classes of ImageNet",
+        train=9_469,
+        test=3_925,
+        pixels=64,
+        classes=10,
+        licence="Apache-2.0; photographs as in ImageNet",
+        source="fast.ai, 2019",
+        megabytes=99,
+    ),
+}
+"""What `real_images` knows, each by its name."""
 
 
 @lru_cache(maxsize=3)
@@ -44,7 +101,10 @@ def real_images(
     size: int | None = None,
     folder: str | Path = "~/.cache/attn_lib",
 ) -> LocatedImages:
-    """A real data set of photographs or drawings.
+    """A real data set, one of `REAL`, which says how large it is, whose, and under which licence.
+
+    Fashion-MNIST comes from the Debian package `dataset-fashion-mnist` where that is installed. All others, and
+    Fashion-MNIST elsewhere, torchvision downloads.
 
     Grey images get three equal channels. The central square of a photograph is cut out and resized. A
     tenth of the training images, drawn once, are the validation split. `oxford_pets` has boxes, those of the
@@ -54,7 +114,7 @@ def real_images(
         name: one of `REAL`.
         split: "train", "validation" or "test".
         count: take the first so many images of the split; None takes all.
-        size: pixels of a side; None takes 28, 32, 64 and 64.
+        size: pixels of a side; None takes the set's own.
         folder: where downloads go.
 
     Raises:
@@ -65,7 +125,7 @@ def real_images(
         raise ValueError(
             f"no {split!r} of {name!r}; there are {', '.join(_SPLITS)} of {', '.join(REAL)}"
         )
-    side = _SIZES[name] if size is None else size
+    side = REAL[name].pixels if size is None else size
     if side < 1 or (count is not None and count < 1):
         raise ValueError(
             f"real_images wants size and count of at least 1; got {size=}, {count=}"
