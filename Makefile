@@ -11,7 +11,7 @@ PAGES := _config.yml _toc.yml $(shell find book -type f -not -path '*/.*' -not -
 
 TORCH := 2.13.0
 
-.PHONY: book test beside browser bench outputs format lock clean
+.PHONY: book test beside browser bench evidence outputs format lock clean
 
 book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
@@ -24,6 +24,15 @@ test: .venv/.ready browser _build/.book
 # Side-by-side measurements, which the book shows; not a test, for no machine is quiet enough.
 bench: .venv/.ready
 	$(BIN)/python benchmarks/mechanisms.py --json benchmarks/mechanisms.json --memory
+
+# Every training that the book quotes, anew, and whether the numbers agree with those that ship: some hours.
+# What is in the folder already is not made again, so it may be stopped.
+evidence: .venv/.ready
+	mkdir -p evidence
+	$(BIN)/python -m attn_lib.comparison --folder evidence
+	$(BIN)/python -m attn_lib.vit_digits --folder evidence
+	$(BIN)/python -m attn_lib.verification --folder evidence
+	$(BIN)/python -m attn_lib.agreement evidence
 
 # The library's tests beside another torch, in an environment of its own: make beside TORCH=2.9.1
 beside:

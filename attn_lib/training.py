@@ -1,222 +1,208 @@
-"""Train a network, score it, and ask whether its attention lies on the object.
+"""Train a network and score it: what it gets right, and whether its attention lies on the object."""
 
-python -m attn_lib.training checkpoint self_attention     makes weights/host_self_attention.*
-python -m attn_lib.training compare self_attention none   makes weights/compare.json, five seeds each
-"""
-
-import argparse
-import json
 import platform
-import shlex
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.stats
 import torch
 import torch.nn.functional as F
-from einops import rearrange
-from jaxtyping import Float, Int
+from accelerate import Accelerator
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from . import zoo
-from .data import LocatedImages, cluttered_digits, coverage
-from .networks import HostCNN
+from .data import LocatedImages, coverage
+from .localisation import localise, positional_maps
+from .localisation import received as received
+from .module import AttentionModule
 from .recording import record
+from .scale import Alone, Checkpoint, Data, Shares, loaded, shuffled
+from .statistics import interval as interval
 
-STEPS = (
-    1_400  # 15 passes over 12,000 images in batches of 128: gamma needs about that long to grow
-)
+STEPS = 1_400  # gamma needs about a thousand to grow
+
+
+def classify(model: nn.Module, batch: LocatedImages, smoothing: float = 0.05) -> Tensor:
+    """Cross-entropy of the labels, smoothed: so much of each goes to all classes alike."""
+    device = next(model.parameters()).device
+    images = batch.images.to(device, memory_format=torch.channels_last)
+    return F.cross_entropy(model(images), batch.labels.to(device), label_smoothing=smoothing)
+
+
+def adamw(
+    model: nn.Module, learning_rate: float, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW with a weight decay of 0.01, and one cosine from `learning_rate` to 0."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
+    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 
 
 def fit(
     model: nn.Module,
-    data: LocatedImages,
+    data: Data,
     *,
+    loss: Callable[[nn.Module, Any], Tensor] = classify,
+    optimise: Callable[[nn.Module, float, int], tuple] = adamw,
     steps: int = STEPS,
     batch_size: int = 128,
     learning_rate: float = 3e-3,
     seed: int = 0,
+    workers: int = 0,
     progress: bool = True,
     watch: Callable[[nn.Module], float] | None = None,
+    accelerator: Accelerator | None = None,
+    checkpoint: str | Path | None = None,
+    every: int = 500,
 ) -> list[float]:
-    """Train `model` to classify `data`: AdamW, one cosine from `learning_rate` to 0, label smoothing 0.05.
+    """Train `model`, in this process where it lies, or wherever an `Accelerator` says.
+
+    A script that passes `accelerator=Accelerator()` runs as it is with `python` on one CPU or GPU, with
+    `torchrun` on many, and with `accelerate launch` on many GPUs. Each process then takes its share of every batch, and the
+    gradients are averaged: the same steps as with one process, but for what looks at several images at once.
+    Batch normalisation is that. Its statistics are those of each share, and the running ones the first
+    process's; on GPUs, `torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)` makes them those of the
+    batch. A network without it, such as `SimpleViT`, trains alike however many processes there are.
 
     Args:
+        model: it is trained in place, and afterwards lies where it was trained.
+        data: such as `LocatedImages`.
+        loss: of the model on a batch of the data, averaged over its images; without it, cross-entropy of the
+            labels. With many processes, it may only call the model, which is wrapped, and a parameter
+            without a gradient stops the run.
+        optimise: gives the optimiser and the schedule of its rate, of the model, `learning_rate` and `steps`.
         steps: optimiser steps; never a time, so that a slow machine trains the same network.
-        seed: of the order of the images.
-        progress: whether to show a bar.
+        batch_size: images a step, of all processes together.
+        learning_rate: at its highest.
+        seed: of the order of the images, and of what the data draw at random.
+        workers: processes that read the data ahead, for each process that trains.
+        progress: whether to show a bar; of many processes, the first shows it.
         watch: called with the model before each step; what it returns is collected.
+        accelerator: where, in how many processes and in what precision to train; its memory is freed at the end.
+        checkpoint: a file. Where it exists, the run goes on from it, and ends with the same numbers as one
+            that was never stopped.
+        every: how many steps lie between two checkpoints; the last step always is one.
 
     Returns:
-        what `watch` returned, or the loss, for each step.
+        what `watch` returned, or the loss of the whole batch, for each step.
 
     Raises:
-        ValueError: fewer images than one batch.
+        ValueError: fewer images than one batch, a batch that the processes cannot share evenly, `every` below
+            1, or a checkpoint that is damaged or of a run with other settings.
     """
+    run = accelerator or Alone()
     if len(data) < batch_size:
         raise ValueError(
             f"fit wants at least one batch of {batch_size} images; got {len(data)}"
         )
-    device = next(model.parameters()).device
-    model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    generator = torch.Generator().manual_seed(seed)
-    trace: list[float] = []
-    order: Iterator[Tensor] = iter(())
-    for _ in tqdm(range(steps), desc="training", disable=not progress):
-        batch = next(order, None)
-        if batch is None or len(batch) < batch_size:
-            order = iter(torch.randperm(len(data), generator=generator).split(batch_size))
-            batch = next(order)
-        images = data.images[batch].to(device, memory_format=torch.channels_last)
-        seen = watch(model) if watch else None
-        loss = F.cross_entropy(
-            model(images), data.labels[batch].to(device), label_smoothing=0.05
+    if batch_size % run.num_processes or every < 1:
+        raise ValueError(
+            "fit wants a batch size that its processes share evenly and every >= 1; got "
+            f"{batch_size=}, {run.num_processes} processes, {every=}"
         )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        trace.append(loss.item() if seen is None else seen)
+    model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer, schedule = optimise(model, learning_rate, steps)
+    wrapped, optimizer = run.prepare(model, optimizer)
+    kept = Checkpoint(
+        checkpoint,
+        run,
+        {"model": model, "optimizer": optimizer, "schedule": schedule},
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        images=len(data),
+    )
+    trace = kept.resume()
+    shares = Shares(data, seed, run.process_index, run.num_processes)
+    batches = loaded(shares, shuffled(len(data), batch_size, seed, len(trace), steps), workers)
+    hidden = not (progress and run.is_main_process)
+    bar = tqdm(batches, "training", steps, initial=len(trace), leave=False, disable=hidden)
+    try:
+        for batch in bar:
+            seen = watch(model) if watch else None
+            value = loss(wrapped, batch)
+            optimizer.zero_grad()
+            run.backward(value)
+            optimizer.step()
+            schedule.step()
+            whole = run.reduce(value.detach(), "mean").item() if seen is None else seen
+            trace.append(whole)
+            if len(trace) % every == 0 or len(trace) == steps:
+                kept.save(trace)
+    finally:
+        run.unwrap_model(wrapped, keep_fp32_wrapper=False)
+        run.free_memory()
     model.eval()
     return trace
 
 
-@dataclass(frozen=True)
-class Localisation:
-    """How much of a map lies inside the objects' boxes.
-
-    Attributes:
-        mass: share of the map inside the box, averaged over images. A uniform map scores `area`.
-        area: share of the image that the box covers.
-        hit: share of images whose highest cell has its centre inside the box (the pointing game: Zhang
-            et al., "Top-down Neural Attention by Excitation Backprop", ECCV 2016, section 4).
-    """
-
-    mass: float
-    area: float
-    hit: float
-
-
-def localise(
-    maps: Float[Tensor, "b h w"], boxes: Int[Tensor, "b 4"], image: tuple[int, ...]
-) -> Localisation:
-    """Score maps of non-negative weights against the boxes of the objects."""
-    h, w = maps.shape[1:]
-    maps = maps / maps.sum((1, 2), keepdim=True)
-    inside = coverage(boxes, (h, w), image)
-    peak = maps.flatten(1).argmax(1)
-    x = (peak % w + 0.5) * image[1] / w
-    y = (peak // w + 0.5) * image[0] / h
-    left, top, right, bottom = boxes.unbind(1)
-    hit = (left <= x) & (x < right) & (top <= y) & (y < bottom)
-    return Localisation(
-        mass=(maps * inside).sum((1, 2)).mean().item(),
-        area=inside.mean().item(),
-        hit=hit.float().mean().item(),
-    )
-
-
-def received(
-    weights: Float[Tensor, "b n n"], queries: Float[Tensor, "b h w"]
-) -> Float[Tensor, "b h w"]:
-    """Where the queries look: the rows of a relation, averaged.
+def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> dict[str, Any]:
+    """Accuracy and, where the boxes are known and the network has a map over positions, localisation.
 
     Args:
-        weights: a row for each query.
-        queries: how much each query counts.
+        model: whose `features` lay the grid of the maps.
+        data: to score it on.
+        batch_size: how many images at once.
 
-    Raises:
-        ValueError: there are not as many queries as rows, or not as many keys as queries.
+    Returns:
+        `accuracy`, and the localisation of each of `positional_maps`.
     """
-    b, h, w = queries.shape
-    if weights.shape != (b, h * w, h * w):
-        raise ValueError(
-            f"queries of shape {(b, h, w)} want weights of shape {(b, h * w, h * w)}; got {tuple(weights.shape)}"
-        )
-    share = rearrange(queries / queries.sum((1, 2), keepdim=True), "b h w -> b 1 (h w)")
-    return rearrange(share @ weights, "b 1 (h w) -> b h w", h=h)
+    if data.boxes is None or not any(isinstance(m, AttentionModule) for m in model.modules()):
+        return {"accuracy": accuracy(model, data, batch_size)}
+    right, maps = look(model, data, batch_size)
+    image = tuple(data.images.shape[2:])
+    scores = {name: asdict(localise(of, data.boxes, image)) for name, of in maps.items()}
+    return {"accuracy": right.float().mean().item()} | scores
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> dict[str, float]:
-    """Accuracy and, where the model's slot relates positions, localisation.
+def accuracy(model: nn.Module, data: Data, batch_size: int = 500, workers: int = 0) -> float:
+    """The share of right answers.
 
-    `received` is the localisation of the attention that all positions pay; `from_object` that of the
-    queries inside the object's box alone, each weighed by the share of its cell inside.
+    Args:
+        model: gives a score for each class.
+        data: batches with images and labels, such as `LocatedImages`.
+        batch_size: how many images at once.
+        workers: processes that read the data ahead.
     """
-    model.eval()
     device = next(model.parameters()).device
-    correct, maps = [], []
-    has_map = not isinstance(model.slot, nn.Identity)
-    for images, labels in zip(
-        data.images.split(batch_size), data.labels.split(batch_size), strict=True
-    ):
-        if has_map:
-            with record(model) as recorded:
-                logits = model(images.to(device))
-            maps.append(recorded["slot"].cpu())
-        else:
-            logits = model(images.to(device))
-        correct.append(logits.argmax(1).cpu() == labels)
-    scores: dict[str, Any] = {"accuracy": torch.cat(correct).float().mean().item()}
-    if not has_map:
-        return scores
-    weights, image = torch.cat(maps), tuple(data.images.shape[2:])
-    h, w = model.get_submodule("features")(data.images[:1].to(device)).shape[2:]
-    if weights.shape[1:] == (h * w, h * w):  # a relation, not a gate
-        inside = coverage(data.boxes, (h, w), image)
-        for name, queries in {
-            "received": torch.ones_like(inside),
-            "from_object": inside,
-        }.items():
-            scores[name] = asdict(localise(received(weights, queries), data.boxes, image))
-    return scores
+    model.eval()
+    parts = torch.arange(len(data)).split(batch_size)
+    right = [
+        model(batch.images.to(device)).argmax(1).cpu() == batch.labels
+        for batch in loaded(data, parts, workers)
+    ]
+    return torch.cat(right).float().mean().item()
 
 
-def run(slot: str, seed: int, steps: int = STEPS) -> tuple[HostCNN, dict]:
-    """Train the host with `slot` from `seed` and score it on the test split, before and after.
+@torch.no_grad()
+def look(
+    model: nn.Module, data: LocatedImages, batch_size: int = 500
+) -> tuple[Bool[Tensor, " b"], dict[str, Float[Tensor, "b h w"]]]:
+    """Which answers are right, and the network's `positional_maps` of every image.
 
-    Returns:
-        the network, and what it scored and how long it took.
+    Raises:
+        ValueError: the model has no attention, or the data no boxes.
     """
-    torch.manual_seed(seed)
-    model = HostCNN(slot)
-    test = cluttered_digits("test", 2_000, seed=1)
-    untrained = evaluate(model, test)
-    start = time.perf_counter()
-    gamma = fit(
-        model,
-        cluttered_digits(),
-        steps=steps,
-        seed=seed,
-        watch=_gamma if slot == "self_attention" else None,
-    )
-    seconds = round(time.perf_counter() - start, 1)
-    result = {"slot": slot, "seed": seed, "steps": steps, "seconds": seconds} | evaluate(
-        model, test
-    )
-    result["untrained"] = untrained
-    if slot == "self_attention":
-        result["gamma"] = {"every": 10, "values": [round(value, 5) for value in gamma[::10]]}
-    return model, result
-
-
-def _gamma(model: nn.Module) -> float:
-    return model.get_parameter("slot.gamma").item()
-
-
-def interval(values: list[float]) -> tuple[float, float]:
-    """The mean over seeds and the half-width of its 95 % confidence interval (Student's t)."""
-    mean, error = float(np.mean(values)), scipy.stats.sem(values)
-    return mean, float(error * scipy.stats.t.ppf(0.975, len(values) - 1))
+    if data.boxes is None:
+        raise ValueError("look wants to know where the objects are; these data have no boxes")
+    device = next(model.parameters()).device
+    features = model.eval().get_submodule("features")(data.images[:1].to(device))
+    inside = coverage(data.boxes, tuple(features.shape[2:]), tuple(data.images.shape[2:]))
+    right, maps = [], defaultdict(list)
+    for part in torch.arange(len(data)).split(batch_size):
+        batch = data[part]
+        with record(model) as recorded:
+            logits = model(batch.images.to(device))
+        right.append(logits.argmax(1).cpu() == batch.labels)
+        on_cpu = {name: weights.cpu() for name, weights in recorded.items()}
+        for name, found in positional_maps(on_cpu, inside[part]).items():
+            maps[name].append(found)
+    return torch.cat(right), {name: torch.cat(found) for name, found in maps.items()}
 
 
 def machine() -> dict[str, str]:
@@ -232,29 +218,3 @@ def machine() -> dict[str, str]:
         "numpy": np.__version__,
         "machine": f"{platform.machine()}, {device}",
     }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("task", choices=("checkpoint", "compare"))
-    parser.add_argument("slots", nargs="+")
-    parser.add_argument("--seeds", type=int, default=5, help="compare: how many")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--folder", type=Path, default=zoo.WEIGHTS, help="where the results go")
-    args = parser.parse_args()
-    command = shlex.join(["python", "-m", "attn_lib.training", *sys.argv[1:]])
-    if args.task == "checkpoint":
-        for slot in args.slots:
-            model, result = run(slot, seed=0, steps=args.steps)
-            card = {"network": "HostCNN", "arguments": {"slot": slot}, "command": command}
-            zoo.save(model, args.folder / f"host_{slot}.safetensors", card | machine() | result)
-    else:
-        runs = [
-            run(slot, seed, args.steps)[1] for seed in range(args.seeds) for slot in args.slots
-        ]
-        result = {"command": command} | machine() | {"runs": runs}
-        (args.folder / "compare.json").write_text(json.dumps(result, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

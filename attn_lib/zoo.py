@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -9,10 +10,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from .networks import HostCNN
+from .networks import HostCNN, StemViT
+from .runs import rounded
+from .vit import FeatureViT
 
 WEIGHTS = Path(__file__).parent / "weights"
-_NETWORKS = {"HostCNN": HostCNN}
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "FeatureViT": FeatureViT,
+    "HostCNN": HostCNN,
+    "StemViT": StemViT,
+}
 
 
 def checkpoints() -> list[str]:
@@ -98,7 +105,7 @@ def save(network: nn.Module, path: Path, made: dict) -> None:
     """Write a network's weights to `path`, and `made` with their SHA-256 to a card beside it."""
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path)
     path.with_suffix(".json").write_text(
-        json.dumps(made | {"sha256": _sha256(path)}, indent=1) + "\n"
+        json.dumps(rounded(made) | {"sha256": _sha256(path)}, indent=1) + "\n"
     )
 
 

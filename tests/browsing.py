@@ -8,7 +8,9 @@ import re
 import numpy as np
 from conftest import BUILT
 from PIL import Image
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, Page
+
+from attn_lib.figures import LivingFigure
 
 
 def payload(name: str, tag: str, which: int = 0) -> dict:
@@ -37,4 +39,35 @@ def pixel(canvas: Locator, y: float, x: float) -> list[int]:
           return Array.from(copy.getImageData(0, 0, 1, 1).data);
         }""",
         [y, x],
+    )
+
+
+def in_jupyter(page: Page, figure: type[LivingFigure], data: dict, script: str):
+    """What `script` returns, run beside a figure as Jupyter runs it: a module, with a model like anywidget's.
+
+    Args:
+        page: an empty one.
+        figure: whose script it is.
+        data: the traits, as a page carries them.
+        script: sees `el`, the figure, `data`, its traits, and `told`, what Python hears;
+            `python(name, value)` sets a trait as Python does.
+    """
+    return page.evaluate(
+        """async ([source, data, script]) => {
+          for (const name in data) if (data[name]?.base64)
+            data[name] = new DataView(Uint8Array.from(atob(data[name].base64), c => c.charCodeAt(0)).buffer);
+          const told = [], heard = {}, el = document.createElement("div");
+          const python = (name, value) => {
+            data[name] = value;
+            for (const call of heard["change:" + name] ?? []) call();
+          };
+          const model = { get: name => data[name], save_changes: () => told.push("saved"), send() {},
+                          set: (name, value) => { told.push([name, value]); python(name, value); },
+                          on: (event, call) => (heard[event] ??= []).push(call) };
+          const module = await import("data:text/javascript;base64," + btoa(unescape(encodeURIComponent(source))));
+          module.default.render({ model, el });
+          document.body.append(el);
+          return new Function("el", "data", "told", "python", script)(el, data, told, python);
+        }""",
+        [figure._esm, data, script],
     )

@@ -8,6 +8,7 @@ import jaxtyping
 import pytest
 import torch
 import torchvision_operators  # noqa: F401 (before timm and vit-pytorch import torchvision)
+from accelerate.state import AcceleratorState
 from playwright.sync_api import Browser, Page, sync_playwright
 
 # Before anything imports attn_lib: what is imported already stays unchecked.
@@ -35,6 +36,14 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def alone():
+    """Accelerate remembers its first settings for as long as the process lives: here, for one test."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from attn_lib import (
     SpatialGate,
     SqueezeExcitation,
 )
+from attn_lib.controls import Parallel as Parallel
+from attn_lib.controls import PositionsFirst as PositionsFirst
 
 
 class SoftmaxOverQueries(SelfAttention2d):
@@ -226,23 +228,6 @@ class DeadChannelGate(CBAM):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.spatial(x)
-
-
-class Parallel(CBAM):
-    def attention(self, x: Tensor) -> Tensor:
-        return self.channel.attention(x) * self.spatial.attention(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.attention(x)
-
-
-class PositionsFirst(CBAM):
-    def attention(self, x: Tensor) -> Tensor:
-        of_positions = self.spatial.attention(x)
-        return self.channel.attention(of_positions * x) * of_positions
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.channel(self.spatial(x))
 
 
 class NoBatchNorm(CBAM):

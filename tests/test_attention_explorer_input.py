@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from browsing import payload, pixel
+from browsing import in_jupyter, payload, pixel
 from explorers import (
     GALLERY,
     LAYERS,
@@ -188,25 +188,15 @@ def test_a_redraw_takes_less_than_a_frame_at_784_positions_too(visit, side):
 
 
 def test_the_script_is_also_what_jupyter_runs(visit):
-    """As a module, with a model like anywidget's: choosing tells Python, and Python's choice is drawn."""
-    page, figure = visit("search"), published("index")
-    data = payload("index", AttentionExplorer.tag)
-    told = page.evaluate(
-        """async ([source, data]) => {
-          for (const name in data) if (data[name]?.base64)
-            data[name] = new DataView(Uint8Array.from(atob(data[name].base64), c => c.charCodeAt(0)).buffer);
-          const told = [], heard = {};
-          const model = { get: name => data[name], set: (name, value) => told.push([name, value]),
-                          save_changes: () => told.push("saved"), on(event, call) { heard[event] = call; } };
-          const el = document.createElement("div");
-          const module = await import("data:text/javascript;base64," + btoa(unescape(encodeURIComponent(source))));
-          module.default.render({ model, el });
-          el.querySelector("canvas").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown" }));
-          data.query = 3;
-          heard["change:query"]();
-          return [told, el.querySelector("figcaption output").textContent];
-        }""",
-        [AttentionExplorer._esm, data],
+    """Choosing tells Python, and Python's choice is drawn."""
+    figure = published("index")
+    told = in_jupyter(
+        visit("search"),
+        AttentionExplorer,
+        payload("index", AttentionExplorer.tag),
+        """el.querySelector("canvas").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown" }));
+        python("query", 3);
+        return [told, el.querySelector("figcaption output").textContent];""",
     )
     start, figure.query = figure.query, 3
     assert told == [[["query", start + 10], "saved"], figure.describe("trained")]

@@ -135,13 +135,16 @@ def test_the_numbers_are_those_of_the_trained_and_the_untrained_network():
 def test_links_lead_to_the_strongest_keys_and_from_the_strongest_queries(visit):
     figure, element = published(GALLERY, TWO_IMAGES), living(visit(GALLERY), TWO_IMAGES)
     ends = {"looks at": [255, 160, 102], "is looked at by": [108, 180, 255]}
-    for direction, colour in ends.items():
-        set_in_both(figure, element, direction=direction, query=44, links=3)
-        for index, panel in enumerate(figure.panels):
+    for index, panel in enumerate(figure.panels):
+        query = 44
+        for direction, colour in ends.items():
+            set_in_both(figure, element, direction=direction, query=query, links=3)
             found = figure.strongest(panel["name"])
-            assert len(found) == 3
+            positive = np.count_nonzero(figure.attention_map(panel["name"]))
+            assert 0 < len(found) == min(3, positive)
             for cell, _ in found:
                 dot = pixel(element.locator("canvas").nth(index), *place(cell, figure.grid))
                 assert np.abs(np.array(dot[:3]) - colour).max() < 10
+            query = found[0][0]  # 44 at least looks at it
     set_in_both(figure, element, links=0)
     assert set(element.locator(".attn-unseen").all_text_contents()) == {""}

@@ -19,9 +19,9 @@ from attn_lib import (
     available,
     create,
 )
-from attn_lib.data import cluttered_digits, photograph
+from attn_lib.data import cluttered_digits, coverage, photograph
 from attn_lib.networks import HostCNN
-from attn_lib.training import coverage, fit
+from attn_lib.training import fit
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -44,7 +44,7 @@ ARGUMENTS = {
     "an even kernel in CBAM": (lambda: CBAM(16, kernel_size=6), "kernel_size=6"),
     "no channels to pool": (lambda: AttentionPooling(0), "channels=0"),
     "an unknown mechanism": (lambda: create("attention", 16), "no mechanism 'attention'; there are cbam, channel_gate"),
-    "an unknown slot": (lambda: HostCNN("attention"), "no mechanism 'attention'; there are cbam, channel_gate"),
+    "an unknown slot": (lambda: HostCNN("attention"), "no slot 'attention'; there are none, even_kernels"),
     "an unknown photograph": (lambda: photograph("dog"), "no photograph 'dog'; there are astronaut"),
     "a photograph of no pixels": (lambda: photograph("cat", 0), "at least 1 pixel; got 0"),
     "an unknown split": (lambda: cluttered_digits("valid"), "no split 'valid'; there are train, validation, test"),

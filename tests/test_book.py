@@ -194,6 +194,15 @@ def test_a_page_asks_nobody_else_and_for_nothing_that_is_not_there(path):
 
 
 @every_page
+def test_a_page_says_what_it_is_about(path):
+    found = re.findall(r'<meta name="description" content="(.*?)">', path.read_text())
+    assert [25 < len(words) < 200 for words in found] == [True] or path.stem in (
+        "search",
+        "genindex",
+    ), found
+
+
+@every_page
 def test_every_image_has_words(path):
     assert References(path).images_without_words == 0
 

@@ -6,7 +6,7 @@ import re
 from xml.etree.ElementTree import fromstring
 
 import pytest
-from browsing import payload
+from browsing import in_jupyter, payload
 from playwright.sync_api import Page
 from test_cost_explorer import COUNTS, explorer, settings
 
@@ -279,21 +279,15 @@ def test_a_redraw_takes_less_than_a_frame(visit):
 
 
 def test_the_script_is_also_what_jupyter_runs(visit):
-    """As a module, with a model like anywidget's: choosing tells Python."""
-    page, data = visit("search"), payload(PAGE, TAG)
-    told = page.evaluate(
-        """async ([source, data]) => {
-          const told = [];
-          const model = { get: name => data[name], set: (name, value) => told.push([name, value]),
-                          save_changes: () => told.push("saved"), on() {} };
-          const el = document.createElement("div");
-          const module = await import("data:text/javascript;base64," + btoa(unescape(encodeURIComponent(source))));
-          module.default.render({ model, el });
-          const range = el.querySelector("input");
-          range.value = 0;
-          range.dispatchEvent(new Event("input"));
-          return told;
-        }""",
-        [CostExplorer._esm, data],
+    """Choosing tells Python."""
+    data = payload(PAGE, TAG)
+    told = in_jupyter(
+        visit("search"),
+        CostExplorer,
+        data,
+        """const range = el.querySelector("input");
+        range.value = 0;
+        range.dispatchEvent(new Event("input"));
+        return told;""",
     )
     assert told == [["sizes", data["sizes"] | {"side": 7}], "saved"]

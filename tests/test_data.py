@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from conftest import BUILT
 
-from attn_lib import data
-from attn_lib.data import PHOTOGRAPHS, SPLITS, LocatedImages, cluttered_digits, photograph
+from attn_lib import zoo
+from attn_lib.data import PHOTOGRAPHS, REAL, SPLITS, LocatedImages, cluttered_digits, photograph
+from attn_lib.data.digits import enlarged_digits
 
 each_split = pytest.mark.parametrize("split", SPLITS)
 
@@ -50,7 +52,7 @@ def test_other_arguments_give_other_digits(other: dict):
 
 
 def test_the_splits_share_no_digit_and_leave_none_out():
-    digits = [enlarged[20] for enlarged, _ in map(data._digits, SPLITS)]
+    digits = [enlarged[20] for enlarged, _ in map(enlarged_digits, SPLITS)]
     seen = [{digit.tobytes() for digit in split} for split in digits]
     assert sum(map(len, digits)) == 1797
     assert not (seen[0] & seen[1] or seen[1] & seen[2] or seen[0] & seen[2])
@@ -99,3 +101,11 @@ def test_labels_name_the_digit_in_the_box():
     )
     guesses = torch.cdist(crops[300:], means).argmin(1)
     assert (guesses == clean.labels[300:]).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("name", [*PHOTOGRAPHS, *REAL, *zoo.checkpoints()])
+def test_the_page_of_data_and_weights_tells_of_it(name: str):
+    page = (BUILT / "appendix" / "data.html").read_text()
+    assert f">{name}<" in page
+    if name in zoo.checkpoints():
+        assert zoo.card(name)["sha256"][:12] in page

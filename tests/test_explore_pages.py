@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browsing import payload
+from browsing import in_jupyter, payload
 from playwright.sync_api import Locator, Page
 
 from attn_lib.figures import FrameExplorer
@@ -190,30 +190,24 @@ def test_a_redraw_takes_less_than_a_frame(visit, which):
 
 
 def test_the_script_is_also_what_jupyter_runs(visit):
-    """As a module, with a model like anywidget's: it offers more, waits for Python, and shows its errors."""
-    page, data = visit("search"), payload(PAGE, TAG)
-    log = page.evaluate(
-        """async ([source, data]) => {
-          const told = [], listeners = {}, log = [];
-          const model = { get: name => data[name], save_changes: () => told.push("saved"), send() {},
-                          set: (name, value) => { data[name] = value; told.push([name, value]); },
-                          on: (event, listener) => { listeners[event] = listener; } };
-          const el = document.createElement("div");
-          const module = await import("data:text/javascript;base64," + btoa(unescape(encodeURIComponent(source))));
-          module.default.render({ model, el });
-          const answer = (fresh) => { data.fresh = fresh; listeners["change:fresh"](); look(); };
-          const look = () => log.push({ busy: el.ariaBusy, failed: el.classList.contains("attn-failed"),
-            words: el.querySelector("output:not(label output)").textContent,
-            error: el.querySelector("pre").textContent, src: el.querySelectorAll("img")[1].getAttribute("src") });
-          const slider = el.querySelector("input");
-          slider.value = 1;
-          slider.dispatchEvent(new Event("input"));
-          look();
-          answer({ choice: { strength: 0.06, patch: 3 }, pictures: ["data:,a", "data:,b"], words: "anew" });
-          answer({ choice: { strength: 0.06, patch: 3 }, error: "ValueError: no" });
-          return { told, log, steps: slider.max };
-        }""",
-        [FrameExplorer._esm, data],
+    """It offers more, waits for Python, and shows its errors."""
+    data = payload(PAGE, TAG)
+    log = in_jupyter(
+        visit("search"),
+        FrameExplorer,
+        data,
+        """const log = [];
+        const answer = (fresh) => { python("fresh", fresh); look(); };
+        const look = () => log.push({ busy: el.ariaBusy, failed: el.classList.contains("attn-failed"),
+          words: el.querySelector("output:not(label output)").textContent,
+          error: el.querySelector("pre").textContent, src: el.querySelectorAll("img")[1].getAttribute("src") });
+        const slider = el.querySelector("input");
+        slider.value = 1;
+        slider.dispatchEvent(new Event("input"));
+        look();
+        answer({ choice: { strength: 0.06, patch: 3 }, pictures: ["data:,a", "data:,b"], words: "anew" });
+        answer({ choice: { strength: 0.06, patch: 3 }, error: "ValueError: no" });
+        return { told, log, steps: slider.max };""",
     )
     chosen = {"strength": 0.06, "patch": 3}
     assert log["told"] == [["choice", chosen], "saved"]

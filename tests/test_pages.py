@@ -1,26 +1,18 @@
 """The built pages in a real browser, opened from the file system with the network cut."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from axe_playwright_python.sync_playwright import Axe
 
-PAGES = (
-    "index",
-    "foundations/attention_without_learning",
-    "spatial/self_attention",
-    "foundations/reading_shapes",
-    "channel/squeeze_excitation",
-    "channel/selective_kernel",
-    "appendix/errata",
-    "appendix/glossary",
-    "appendix/api_mechanisms",
-    "appendix/api_tools",
-    "appendix/api_figures",
-    "appendix/references",
-    "appendix/gallery",
-    "appendix/speed",
+CONTENTS = yaml.safe_load((Path(__file__).parents[1] / "_toc.yml").read_text())
+PAGES = [
+    CONTENTS["root"],
+    *(page["file"] for part in CONTENTS["parts"] for page in part["chapters"]),
     "search",
     "genindex",
-)
+]
 
 
 @pytest.mark.parametrize("width", [1200, 390])

@@ -120,7 +120,9 @@ def original(bug: type) -> str:
     """The class of the library that a planted one stands in for."""
     if bug is planted.SameAsSelfAttention:
         return "NonLocal"
-    return next(base.__name__ for base in bug.__mro__ if base.__module__.startswith("attn_lib"))
+    return next(
+        name for name in (base.__name__ for base in bug.__mro__) if hasattr(attn_lib, name)
+    )
 
 
 def cases_of(name: str) -> list[Case]:

@@ -45,7 +45,7 @@ def code(path: Path) -> str:
     if path.suffix == ".ipynb":
         listings = [cell.source for cell in cells(path, "code")]
     else:
-        fence = r"^```(?:python|\{code-cell\} ipython3)\n(?::tags:.*\n)?(.*?)^```"
+        fence = r"^```(?:python|\{code-cell\} ipython3)\n(?::tags:[^\n]*\n)?(.*?)^```"
         listings = re.findall(fence, path.read_text(), re.DOTALL | re.MULTILINE)
     return re.sub(r"^\s*%.*", "    pass", "\n".join(listings), flags=re.MULTILINE)
 
@@ -177,7 +177,8 @@ API = "".join(
 def documented() -> Iterator[str]:
     for package in (attn_lib, attn_lib.figures):
         yield from package.__all__
-    for name in ("data", "exercises", "networks", "training", "zoo"):
+    tools = ("comparison", "data", "exercises", "localisation", "networks", "sanity", "scale")
+    for name in (*tools, "statistics", "training", "zoo"):
         module = importlib.import_module(f"attn_lib.{name}")
         for word, thing in vars(module).items():
             own = getattr(thing, "__module__", None) == module.__name__

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from browsing import payload
+from browsing import in_jupyter, payload
 from playwright.sync_api import Locator, Page
 
 from attn_lib import CBAM, SelfAttention2d
@@ -222,23 +222,14 @@ def test_a_redraw_takes_less_than_a_frame(visit):
 
 
 def test_the_script_is_also_what_jupyter_runs(visit, figures):
-    data = payload(GALLERY, "shape-tracer")
-    told, seen = visit("search").evaluate(
-        """async ([source, data]) => {
-          const told = [], heard = {};
-          const model = { get: name => data[name], set: (name, value) => { data[name] = value; told.push([name, value]); },
-                          save_changes: () => told.push("saved"), on: (event, call) => { heard[event] = call; } };
-          const el = document.createElement("div");
-          const module = await import("data:text/javascript;base64," + btoa(unescape(encodeURIComponent(source))));
-          module.default.render({ model, el });
-          document.body.append(el);
-          el.querySelectorAll("input")[1].click();
-          data.step = 3; // as Python sets it
-          heard["change:step"]();
-          const states = el.querySelectorAll("details[open] .attn-state.attn-now:not(.attn-ghost) strong");
-          return [told, [...states].map(state => state.textContent)];
-        }""",
-        [ShapeTracer._esm, data],
+    told, seen = in_jupyter(
+        visit("search"),
+        ShapeTracer,
+        payload(GALLERY, "shape-tracer"),
+        """el.querySelectorAll("input")[1].click();
+        python("step", 3);
+        const states = el.querySelectorAll("details[open] .attn-state.attn-now:not(.attn-ghost) strong");
+        return [told, [...states].map(state => state.textContent)];""",
     )
     assert told == [["step", 1], "saved"]
     assert seen == list(figures[0].alive(3))

@@ -1,27 +1,15 @@
-"""Training lowers the loss the same way every time, and the measures measure what they say."""
+"""Training lowers the loss the same way every time, and scores are what they say."""
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import torch.nn.functional as F
 from torch import nn
-from torch.testing import assert_close
 
-from attn_lib import available, training, zoo
+from attn_lib import available
+from attn_lib.controls import CONTROLS
 from attn_lib.data import LocatedImages, cluttered_digits
 from attn_lib.networks import HostCNN
-from attn_lib.training import coverage, evaluate, fit, interval, localise, received
-
-IMAGE = (12, 20)
-few = settings(max_examples=50, deadline=None, derandomize=True)
-grids = st.tuples(st.integers(1, IMAGE[0]), st.integers(1, IMAGE[1]))
-
-
-@st.composite
-def boxes(draw) -> torch.Tensor:
-    left, top = draw(st.integers(0, IMAGE[1] - 1)), draw(st.integers(0, IMAGE[0] - 1))
-    right, bottom = draw(st.integers(left + 1, IMAGE[1])), draw(st.integers(top + 1, IMAGE[0]))
-    return torch.tensor([[left, top, right, bottom]])
+from attn_lib.training import accuracy, evaluate, fit, look
 
 
 def tiny_run(seed: int = 0, **options) -> tuple[nn.Module, list[float]]:
@@ -59,7 +47,7 @@ def test_fit_collects_what_watch_sees_before_each_step():
     assert seen[1] != 0 and model.slot.gamma.item() != seen[-1]
 
 
-@pytest.mark.parametrize("slot", available())
+@pytest.mark.parametrize("slot", [*available(), *CONTROLS])
 def test_all_but_the_slot_starts_equal_whatever_it_holds(slot: str):
     states = []
     for name in ("none", slot):
@@ -88,104 +76,59 @@ def test_accuracy_is_the_share_of_right_answers():
     assert evaluate(Brightest(), data, batch_size=3) == {"accuracy": 0.75}
 
 
-@given(box=boxes(), grid=grids)
-@few
-def test_coverage_sums_to_the_area_of_the_box(box: torch.Tensor, grid: tuple):
-    left, top, right, bottom = box[0].tolist()
-    shares = coverage(box, grid, IMAGE)
-    assert shares.min() >= 0 and shares.max() <= 1 + 1e-6
-    cell = IMAGE[0] * IMAGE[1] / (grid[0] * grid[1])
-    assert shares.sum().item() * cell == pytest.approx(
-        (right - left) * (bottom - top), rel=1e-4
+def test_fit_trains_by_any_loss_on_any_data():
+    class Numbers:
+        def __len__(self) -> int:
+            return 64
+
+        def __getitem__(self, indices: torch.Tensor) -> torch.Tensor:
+            return indices.float()[:, None] / 64
+
+    torch.manual_seed(0)
+    model = nn.Linear(1, 1)
+    losses = fit(
+        model,
+        Numbers(),
+        loss=lambda model, x: F.mse_loss(model(x), 3 * x - 1),
+        steps=400,
+        batch_size=16,
+        learning_rate=3e-2,
+        progress=False,
     )
+    assert losses[-1] < 1e-2 < losses[0]
+    assert model(torch.tensor([[0.5]])).item() == pytest.approx(0.5, abs=0.05)
 
 
-@given(box=boxes(), grid=grids)
-@few
-def test_a_uniform_map_scores_the_area_of_the_box(box: torch.Tensor, grid: tuple):
-    score = localise(torch.ones(1, *grid), box, IMAGE)
-    left, top, right, bottom = box[0].tolist()
-    assert score.area == pytest.approx(
-        (right - left) * (bottom - top) / (IMAGE[0] * IMAGE[1]), rel=1e-4
-    )
-    assert score.mass == pytest.approx(score.area, rel=1e-4)
-
-
-def test_coverage_of_a_box_across_cells_is_shared():
-    # 2×2 cells of 4×4 pixels; the box covers half of the upper left, a quarter of the lower left.
-    assert_close(
-        coverage(torch.tensor([[0, 2, 4, 5]]), (2, 2), (8, 8)),
-        torch.tensor([[[0.5, 0], [0.25, 0]]]),
-    )
-
-
-def test_localise_scores_maps_made_by_hand():
-    right_half = torch.tensor([[4, 0, 8, 8]]).expand(2, 4)
-    maps = torch.tensor(
-        [[[0.0, 3.0], [1.0, 0.0]], [[6.0, 0.0], [0.0, 2.0]]]
-    )  # 3/4 and 1/4 inside; hit and miss
-    score = localise(maps, right_half, (8, 8))
-    assert (score.mass, score.area, score.hit) == (0.5, 0.5, 0.5)
-
-
-def test_rows_and_columns_are_not_mixed_up():
-    maps = torch.zeros(1, 2, 5)
-    maps[0, 0, 3] = 1  # first row, fourth column: x from 12 to 16, y from 0 to 6
-    score = localise(maps, torch.tensor([[12, 0, 16, 6]]), IMAGE)
-    assert (score.mass, score.hit) == (1.0, 1.0)
-
-
-def test_received_averages_the_rows():
-    weights = torch.eye(4)[[1, 1, 1, 3]][
-        None
-    ]  # queries 0, 1 and 2 look at 1, query 3 at itself
-    everyone = torch.ones(1, 2, 2)
-    assert_close(received(weights, everyone), torch.tensor([[[0, 0.75], [0, 0.25]]]))
-    only_last_column = torch.tensor([[[0.0, 2.0], [0.0, 2.0]]])  # queries 1 and 3, equally
-    assert_close(received(weights, only_last_column), torch.tensor([[[0, 0.5], [0, 0.5]]]))
-
-
-def test_received_takes_grids_that_are_not_square():
-    weights = torch.rand(2, 6, 6).softmax(-1)
-    assert_close(received(weights, torch.ones(2, 2, 3)), weights.mean(1).view(2, 2, 3))
-
-
-def test_received_refuses_queries_that_are_not_the_rows(unchecked):
-    with pytest.raises(
-        ValueError, match=r"queries of shape \(2, 2, 3\) want .*\(2, 6, 6\); got \(2, 6, 4\)"
+def test_data_without_boxes_and_networks_without_maps_have_no_localisation():
+    data = cluttered_digits("test", 20, size=20)
+    nowhere = LocatedImages(data.images, data.labels)
+    attentive = HostCNN("self_attention", width=4).eval()
+    assert set(evaluate(attentive, data)) == {"accuracy", "received", "from_object"}
+    for model, some in (
+        (attentive, nowhere),
+        (HostCNN(width=4), data),
+        (HostCNN("pointwise"), data),
     ):
-        received(torch.rand(2, 6, 4), torch.ones(2, 2, 3))
+        assert evaluate(model, some) == {"accuracy": accuracy(model, some)}
+    assert set(evaluate(HostCNN("squeeze_excitation"), data)) == {"accuracy"}
+    with pytest.raises(ValueError, match="these data have no boxes"):
+        look(attentive, nowhere)
 
 
-def test_the_interval_is_that_of_student():
-    # 1, 2, 3, 4: standard error 1.2910 / 2, t(0.975, 3) = 3.1824
-    assert interval([1.0, 2.0, 3.0, 4.0]) == pytest.approx((2.5, 2.0543), abs=1e-4)
-
-
-def test_the_command_makes_a_checkpoint_and_its_card(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        training,
-        "cluttered_digits",
-        lambda *split, **_: cluttered_digits(*split[:1], count=200),
-    )
-    command = [
-        "training",
-        "checkpoint",
-        "self_attention",
-        "--steps",
-        "2",
-        "--folder",
-        str(tmp_path),
-    ]
-    monkeypatch.setattr("sys.argv", command)
-    training.main()
-    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    assert zoo.checkpoints() == ["host_self_attention"]
-    card, network = zoo.card("host_self_attention"), zoo.load("host_self_attention")
-    assert card["seed"] == 0 and card["steps"] == 2 and card["torch"] == torch.__version__
-    assert card["command"].startswith(
-        "python -m attn_lib.training checkpoint self_attention --steps 2"
-    )
-    assert (
-        evaluate(network, cluttered_digits("test", count=200))["accuracy"] == card["accuracy"]
-    )
+@pytest.mark.parametrize(
+    "options, name",
+    [
+        ({"slot": "cbam"}, "gate"),
+        ({"readout": "attention"}, "pooling"),
+        ({"slot": "non_local"}, "received"),
+    ],
+    ids=str,
+)
+def test_batches_do_not_change_what_is_seen(options: dict, name: str):
+    data = cluttered_digits("test", 20, size=20)
+    model = HostCNN(width=4, **options)
+    right, maps = look(model, data)
+    in_parts, same = look(model, data, batch_size=7)
+    assert torch.equal(right, in_parts)
+    torch.testing.assert_close(maps[name], same[name])
+    assert right.float().mean().item() == pytest.approx(evaluate(model, data)["accuracy"])

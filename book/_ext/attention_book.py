@@ -4,10 +4,17 @@ Equations need no script, figures outlive the kernel, and a page asks for nothin
 """
 
 import re
+import textwrap
+from html import escape
 from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from myst_nb.sphinx_ import (
+    HideCodeCellNode,
+    depart_HideCellInput,
+    visit_HideCellInput,
+)
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
@@ -17,6 +24,7 @@ BOOK = Path(__file__).parent.parent
 
 
 def setup(app: Sphinx) -> dict:
+    app.setup_extension("myst_nb")  # before what is overridden of it
     app.setup_extension("references")
     app.setup_extension("docstrings")
     app.config.templates_path.append(str(BOOK / "_templates"))
@@ -31,7 +39,13 @@ def setup(app: Sphinx) -> dict:
         override=True,
         html=(visit_parameters, depart_parameters),
     )
+    app.add_node(
+        HideCodeCellNode,
+        override=True,
+        html=(visit_hidden_cell, depart_HideCellInput),
+    )
     app.connect("builder-inited", write_figures)
+    app.connect("html-page-context", describe)
     app.connect("html-page-context", drop_scripts, priority=900)
     app.add_css_file("attn-figures.css")
     app.add_js_file("attn-figures.js", loading_method="defer")
@@ -78,6 +92,16 @@ def depart_parameters(self, node: addnodes.desc_parameterlist) -> None:
         ]
 
 
+def visit_hidden_cell(self, node: HideCodeCellNode) -> None:
+    # What one sees ("Show the solution") is also what one may say to open it.
+    start = len(self.body)
+    visit_HideCellInput(self, node)
+    self.body[start:] = [
+        part.replace(' aria-label="Toggle hidden content"', "")
+        for part in self.body[start:]
+    ]
+
+
 def write_figures(app: Sphinx) -> None:
     static = Path(app.outdir) / "_static"
     static.mkdir(parents=True, exist_ok=True)
@@ -85,14 +109,20 @@ def write_figures(app: Sphinx) -> None:
     (static / "attn-figures.css").write_text(theme_css() + page_style())
 
 
-def drop_scripts(
-    app: Sphinx,
-    pagename: str,
-    templatename: str,
-    context: dict,
-    doctree,
-) -> None:
-    """Leave out what no page uses: Thebe (needs a server), the state of widgets, toggle buttons."""
+def describe(app, page, template, context: dict, doctree) -> None:
+    """Tell search engines what a page is about: its first paragraph, cut to the length that they show."""
+    first = doctree and next(doctree.findall(nodes.paragraph), None)
+    if first:
+        words = escape(
+            textwrap.shorten(first.astext(), 155, placeholder=" …")
+        )
+        context["metatags"] += (
+            f'\n<meta name="description" content="{words}">'
+        )
+
+
+def drop_scripts(app, page, template, context: dict, doctree) -> None:
+    """Leave out what no page uses: Thebe (needs a server), the state of widgets, toggle buttons, design."""
 
     def wanted(script) -> bool:
         body = script.attributes.get("body") or ""
@@ -105,6 +135,7 @@ def drop_scripts(
             not is_state
             and "thebe" not in name
             and "toggle" not in name
+            and "design" not in name
         )
 
     for kind in ("script_files", "css_files"):

@@ -9,6 +9,7 @@ from sphinx.util import inspect
 import attn_lib
 
 SECTION = re.compile(r"(Args|Attributes|Raises):\n")
+GIVEN = re.compile(r"(Returns|Yields):\n")
 LABEL = re.compile(r"(Shapes|Source): ")
 FIELD = re.compile(r"( +[\w, ]+: )(.*)", re.DOTALL)
 # In this order: code, equation, a title in quotes, what reStructuredText would take for its own.
@@ -60,10 +61,10 @@ def to_rst(docstring: str) -> str:
 
 
 def _block(block: str) -> str:
-    if block.startswith(
-        "Returns:\n"
-    ):  # napoleon would take what stands before a colon for a type
-        return f":returns: {_inline(' '.join(block.split()[1:]))}"
+    # What a function gives: napoleon would take what stands before a colon for a type.
+    if given := GIVEN.match(block):
+        text = " ".join(block[given.end() :].split())
+        return f":{given[1].lower()}: {_inline(text)}"
     if SECTION.match(block):
         head, *fields = re.split(r"\n(?= {4}\S)", block)
         return "\n".join([head, *map(_field, fields)])

@@ -1,0 +1,32 @@
+"""Images to look at and to learn from.
+
+inside packages of Python, so nothing is downloaded (scikit-image, scikit-learn):
+photographs        CC0 or public domain (scikit-image), CC BY 2.0 (scikit-learn); see `PHOTOGRAPHS`
+cluttered digits   1,797 handwritten digits of 8×8 pixels (`sklearn.datasets.load_digits`, BSD; UCI
+                   Optical Recognition of Handwritten Digits, CC BY 4.0), placed on canvases here
+cued, sized and paired digits: the same, in tasks that want one kind of attention each
+
+a package of Debian, or downloads by torchvision:
+Fashion-MNIST and others; see `REAL`, which has their sizes, licences and sources
+"""
+
+from .digits import SPLITS, cluttered_digits
+from .located import LocatedImages, coverage
+from .photographs import PHOTOGRAPHS, photograph
+from .real import REAL, RealSet, real_images
+from .tasks import cued_digits, paired_digits, sized_digits
+
+__all__ = [
+    "PHOTOGRAPHS",
+    "REAL",
+    "SPLITS",
+    "LocatedImages",
+    "RealSet",
+    "cluttered_digits",
+    "coverage",
+    "cued_digits",
+    "paired_digits",
+    "photograph",
+    "real_images",
+    "sized_digits",
+]

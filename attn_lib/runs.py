@@ -1,0 +1,61 @@
+"""Many trainings, one file of results: a killed command goes on where it was."""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+
+def collect(
+    path: Path,
+    made: dict[str, Any],
+    arms: Iterable[str],
+    seeds: int,
+    run: Callable[[str, int], dict[str, Any]],
+    *,
+    called: str = "arm",
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Run every arm from seed 0, then every arm from seed 1, …; each run is in `path` once done.
+
+    Args:
+        path: of the JSON file.
+        made: how the results are made; the file begins with it.
+        arms: names of what is compared.
+        seeds: how many.
+        run: what one arm scores from one seed.
+        called: what the file calls an arm.
+        progress: whether to show a bar.
+
+    Returns:
+        what the file holds: `made`, and the runs, each with its arm and "seed".
+
+    Raises:
+        ValueError: the file was begun in another way.
+    """
+    results = json.loads(path.read_text()) if path.is_file() else made | {"runs": []}
+    if begun := {key: results.get(key) for key in made if results.get(key) != made[key]}:
+        now = {key: made[key] for key in begun}
+        raise ValueError(
+            f"{path} was begun with {begun}; this is {now}. Move it away to begin anew"
+        )
+    done = {(run[called], run["seed"]) for run in results["runs"]}
+    todo = [(arm, seed) for seed in range(seeds) for arm in arms if (arm, seed) not in done]
+    for arm, seed in tqdm(todo, desc=path.stem, disable=not progress):
+        results["runs"].append({called: arm, "seed": seed} | rounded(run(arm, seed)))
+        beside = path.with_suffix(".part")  # the file is whole whenever the machine stops
+        beside.write_text(json.dumps(results, indent=1) + "\n")
+        os.replace(beside, path)
+    return results
+
+
+def rounded(value: Any) -> Any:
+    """Floats to five digits, wherever they are."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
+    return round(value, 5) if isinstance(value, float) else value
