@@ -25,6 +25,15 @@ ENVIRONMENT = os.environ | {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As the launched processes have: more threads add up in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def two(tmp_path_factory) -> dict:
     """What two processes on this machine found."""
