@@ -65,7 +65,9 @@ def visit(browser):
         if message.type in ("error", "warning"):
             complaints.append(message.text)
 
-    def open_page(name: str, *, width: int = 1200, scheme: str = "light", **options) -> Page:
+    def open_page(
+        name: str, *, width: int = 1200, scheme: str = "light", before: str = "", **options
+    ) -> Page:
         viewport = {"width": width, "height": 900}
         context = browser.new_context(
             viewport=viewport, color_scheme=scheme, reduced_motion="reduce", **options
@@ -84,6 +86,7 @@ def visit(browser):
                 else complaints.append(f"asked: {request.url}")
             ),
         )
+        page.add_init_script(before)
         page.goto((BUILT / f"{name}.html").as_uri(), wait_until="load")
         return page
 

@@ -66,21 +66,16 @@ def test_the_keyboard_alone_reaches_and_moves_everything(visit):
                 return
         raise AssertionError(f"no Tab reaches {label}")
 
-    tab_to("Layer")
-    page.keyboard.press("ArrowLeft")
-    assert chosen(element, "layer") == 0
-    tab_to("Head")
-    page.keyboard.press("ArrowDown")
-    assert chosen(element, "head") == 1
-    tab_to("Show")
-    page.keyboard.press("ArrowDown")
-    assert chosen(element, "direction") == "is looked at by"
-    tab_to("Links")
-    page.keyboard.press("End")
-    assert chosen(element, "links") == 8
-    tab_to("Opacity")
-    page.keyboard.press("Home")
-    assert chosen(element, "opacity") == 0
+    for label, key, trait, value in (
+        ("Layer", "ArrowLeft", "layer", 0),
+        ("Head", "ArrowDown", "head", 1),
+        ("Show", "ArrowDown", "direction", "is looked at by"),
+        ("Links", "End", "links", 8),
+        ("Opacity", "Home", "opacity", 0),
+    ):
+        tab_to(label)
+        page.keyboard.press(key)
+        assert chosen(element, trait) == value, label
     tab_to("Hold")
     page.keyboard.press("Space")
     held = chosen(element, "query")

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
+from conftest import BUILT
+
+from attn_lib.figures.base import FIGURES
 
 CONTENTS = yaml.safe_load((Path(__file__).parents[1] / "_toc.yml").read_text())
 PAGES = [
@@ -28,3 +31,26 @@ def test_a_page_is_quiet_fits_and_is_accessible(visit, name, scheme, width):
         page, options={"preload": False}
     )  # it would fetch style sheets, which files may not
     assert found.violations_count == 0, found.generate_report()
+
+
+TIMED = """window.started = [];
+const define = customElements.define.bind(customElements);
+customElements.define = (tag, figure) => {
+  const start = figure.prototype.connectedCallback;
+  figure.prototype.connectedCallback = function () {
+    const before = performance.now();
+    start.call(this);
+    window.started.push(performance.now() - before);
+  };
+  define(tag, figure);
+};"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_all_figures_of_a_page_come_alive_within_100_milliseconds(visit, name):
+    """The best of three loads: what else the machine does is not the page's fault."""
+    text = (BUILT / f"{name}.html").read_text()
+    figures = sum(text.count(f"</{figure.tag}>") for figure in FIGURES)
+    spent = [visit(name, before=TIMED).evaluate("window.started") for _ in range(3)]
+    assert [len(each) for each in spent] == 3 * [figures]
+    assert min(map(sum, spent)) < 100, spent

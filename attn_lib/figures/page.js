@@ -22,8 +22,10 @@ class PageModel {
 
 function decode(value) {
   if (typeof value?.base64 !== "string") return value;
-  const bytes = Uint8Array.from(atob(value.base64), (character) => character.charCodeAt(0));
-  return new DataView(bytes.buffer);
+  const text = atob(value.base64);
+  const decoded = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) decoded[i] = text.charCodeAt(i); // Uint8Array.from is far slower
+  return new DataView(decoded.buffer);
 }
 
 function define(tag, figure) {
