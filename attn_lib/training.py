@@ -17,11 +17,9 @@ from tqdm.auto import tqdm
 
 from .data import LocatedImages, coverage
 from .localisation import localise, positional_maps
-from .localisation import received as received
 from .module import AttentionModule
 from .recording import record
 from .scale import Alone, Checkpoint, Data, Shares, loaded, shuffled
-from .statistics import interval as interval
 
 STEPS = 1_400  # gamma needs about a thousand to grow
 

@@ -125,6 +125,16 @@ def test_every_row_of_the_symbol_table_names_a_variable_of_the_code_on_the_page(
         assert words(name) <= found, f"{name} is in no code on the page"
 
 
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_takes_no_longer_to_read_than_it_says(path):
+    """At 200 words a minute, formulas and tables left out."""
+    text = re.sub(
+        r"\$\$.*?\$\$|^\|.*$|\]\([^)]*\)", "", prose(path), flags=re.DOTALL | re.MULTILINE
+    )
+    promised = int(re.search(r"\*(\d+) minutes to read", text)[1])
+    assert promised <= 15 and len(text.split()) <= 200 * promised
+
+
 @every_text
 def test_every_link_to_a_file_of_the_book_finds_it(path):
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)", prose(path))
