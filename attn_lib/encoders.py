@@ -12,7 +12,7 @@ from .networks import HostCNN
 from .pairs import Groups
 from .training import fit
 
-STEPS, GROUPS = 1_000, 5  # a batch is 5 groups, each of 2 images of every class
+STEPS, GROUPS = 3_000, 5  # a batch is 5 groups, each of 2 images of every class
 TEMPERATURE = 0.1
 
 

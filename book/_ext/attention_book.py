@@ -12,11 +12,13 @@ from docutils import nodes
 from latex2mathml.converter import convert
 from myst_nb.sphinx_ import (
     HideCodeCellNode,
+    HideInputCells,
     depart_HideCellInput,
     visit_HideCellInput,
 )
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from attn_lib.figures import page_script, page_style, theme_css
 
@@ -44,6 +46,7 @@ def setup(app: Sphinx) -> dict:
         override=True,
         html=(visit_hidden_cell, depart_HideCellInput),
     )
+    app.add_post_transform(FoldedCodeLast)
     app.connect("builder-inited", write_figures)
     app.connect("html-page-context", describe)
     app.connect("html-page-context", drop_scripts, priority=900)
@@ -92,14 +95,31 @@ def depart_parameters(self, node: addnodes.desc_parameterlist) -> None:
         ]
 
 
+class FoldedCodeLast(SphinxPostTransform):
+    """Put folded code below what it shows: the picture follows the text, the code is its footnote."""
+
+    default_priority = HideInputCells.default_priority + 1
+    formats = ("html",)
+
+    def run(self, **kwargs) -> None:
+        for cell in self.document.findall(nodes.container):
+            if cell.get("hide_mode") == "input":
+                cell.append(cell.pop(0))
+
+
 def visit_hidden_cell(self, node: HideCodeCellNode) -> None:
     # What one sees ("Show the solution") is also what one may say to open it.
+    changes = {
+        ' aria-label="Toggle hidden content"': "",
+        "the content<": "the solution<",
+        "the source<": "the code<",
+    }
     start = len(self.body)
     visit_HideCellInput(self, node)
-    self.body[start:] = [
-        part.replace(' aria-label="Toggle hidden content"', "")
-        for part in self.body[start:]
-    ]
+    for old, new in changes.items():
+        self.body[start:] = [
+            part.replace(old, new) for part in self.body[start:]
+        ]
 
 
 def write_figures(app: Sphinx) -> None:
