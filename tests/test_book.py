@@ -82,6 +82,26 @@ def test_each_of_three_exercises_refuses_its_stub_and_takes_its_solution(path):
     assert set(graded[1::2]) == {"Passes."}, graded
 
 
+@every_chapter
+def test_a_chapter_asks_to_predict_to_implement_and_to_find_a_bug(path):
+    text = "\n".join(cell.source for cell in cells(path, "markdown"))
+    kinds = re.findall(r"^\*\*\d\. (.*?)\.\*\*", text, re.MULTILINE)
+    assert 3 <= len(kinds) <= 5
+    assert {"Predict, then look", "Implement", "Spot the bug"} <= set(kinds), kinds
+
+
+@every_chapter
+def test_what_teaches_is_open_and_the_rest_is_folded(path):
+    for cell in cells(path, "code")[1:]:
+        folds = {"hide-cell", "hide-input"} & set(cell.metadata.get("tags", []))
+        if "grade(" in cell.source:
+            # Where a reader runs them, checks and solutions are folded as well.
+            assert folds and cell.metadata["cellView"] == "form", cell.source
+            assert cell.metadata["jupyter"] == {"source_hidden": True}, cell.source
+        drawn = re.search(r"\b(show|show_images|explore|\w+(Explorer|Tracer))\(", cell.source)
+        assert folds or not drawn and len(cell.source.splitlines()) <= 24, cell.source
+
+
 @every_notebook
 def test_equations_use_the_quantities_colours_only(path):
     known = {light for light, _ in QUANTITIES.values()}
