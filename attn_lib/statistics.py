@@ -1,5 +1,6 @@
 """What a few seeds can say, and what weights depend on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,14 +64,50 @@ def differences(
         for slot, of in scores.items()
     }
     pairs = {slot: gains for slot, gains in pairs.items() if len(gains) > 1}
-    tests = {
-        slot: float(scipy.stats.ttest_1samp(gains, 0).pvalue) for slot, gains in pairs.items()
+    tests = {  # where all pairs are equal, t is 0 / 0
+        slot: float(scipy.stats.ttest_1samp(gains, 0).pvalue) if gains.any() else 1.0
+        for slot, gains in pairs.items()
     }
     corrected = holm(tests)
     return {
         slot: Difference(*interval(list(gains)), tests[slot], corrected[slot], len(gains))
         for slot, gains in pairs.items()
     }
+
+
+def compare(
+    runs: list[dict], names: Mapping[str, str], base: str = "none", seeds: bool = False
+) -> list[list[str]]:
+    """A table of what slots score and how they differ from `base`, in percent and percentage points.
+
+    ± is half of a 95 % confidence interval; p is that of the paired t-test, corrected by Holm for the slots of
+    this table.
+
+    Args:
+        runs: as in `differences`.
+        names: by slot, what to call it; slots without a name are left out.
+        base: the slot to compare with.
+        seeds: whether to end with the score of each seed.
+
+    Returns:
+        rows of words, a head first, as `show_table` takes them.
+
+    Raises:
+        ValueError: there is no run of `base`.
+    """
+    runs = [run for run in runs if run["slot"] in {base, *names}]
+    gains = differences(runs, base=base)
+    head = ["network", "parameters", "accuracy, %", f"against {names.get(base, base)}", "p"]
+    rows = [head + ["each seed"] * seeds]
+    for slot, name in names.items():
+        own = sorted((r for r in runs if r["slot"] == slot), key=lambda run: run["seed"])
+        mean, half = interval([100 * run["accuracy"] for run in own])
+        row = [name, f"{own[0]['parameters']:,}", f"{mean:.1f} ± {half:.1f}", "", ""]
+        if gain := gains.get(slot):
+            row[3:] = [f"{100 * gain.mean:+.1f} ± {100 * gain.half_width:.1f}"]
+            row += [f"{gain.p_holm:.3f}" if gain.p_holm >= 0.001 else "< 0.001"]
+        rows.append(row + ["  ".join(f"{100 * run['accuracy']:.1f}" for run in own)] * seeds)
+    return rows
 
 
 def holm(tests: dict[str, float]) -> dict[str, float]:

@@ -99,7 +99,7 @@ def test_what_teaches_is_open_and_the_rest_is_folded(path):
             assert folds and cell.metadata["cellView"] == "form", cell.source
             assert cell.metadata["jupyter"] == {"source_hidden": True}, cell.source
         drawn = re.search(r"\b(show|show_images|explore|\w+(Explorer|Tracer))\(", cell.source)
-        assert folds or not drawn and len(cell.source.splitlines()) <= 24, cell.source
+        assert folds or (not drawn and len(cell.source.splitlines()) <= 24), cell.source
 
 
 @every_notebook

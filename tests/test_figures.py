@@ -5,7 +5,7 @@ import html
 import matplotlib.pyplot as plt
 import pytest
 
-from attn_lib.figures import QUANTITIES, page_script, show, show_source
+from attn_lib.figures import QUANTITIES, page_script, show, show_source, show_table
 from attn_lib.figures.base import FIGURES
 from attn_lib.module import AttentionModule
 
@@ -59,6 +59,28 @@ def test_source_is_the_library_s_own(shown):
     bundle = displayed(shown, lambda: show_source(AttentionModule.forward))
     assert "return self.reweight(x, self.attention(x))" in bundle["text/plain"]
     assert bundle["text/markdown"] == f"```python\n{bundle['text/plain']}\n```"
+
+
+def test_a_table_is_read_by_page_and_terminal_alike(shown):
+    rows = [("a_slot", "n", "gain"), ("`none`", 1_000, ""), ("*x*", 49, "-0.1 ± 0.2")]
+    bundle = displayed(shown, lambda: show_table(rows))
+    assert bundle["text/markdown"].splitlines() == [
+        r"| a\_slot | n | gain |",
+        "|---|---:|---:|",
+        "| `none` | 1000 |  |",
+        r"| \*x\* | 49 | -0.1 ± 0.2 |",
+    ]
+    assert bundle["text/plain"].splitlines() == [
+        "a_slot     n        gain",
+        "`none`  1000",
+        "*x*       49  -0.1 ± 0.2",
+    ]
+
+
+@pytest.mark.parametrize("rows", ([("head", "alone")], [("a", "b"), ("c",)]))
+def test_a_table_with_nothing_in_it_or_ragged_is_refused(rows):
+    with pytest.raises(ValueError, match="a head and rows as long"):
+        show_table(rows)
 
 
 def test_every_figure_s_script_is_in_the_page_s():

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attn_lib.statistics import differences, explained, holm, interval
+from attn_lib.statistics import compare, differences, explained, holm, interval
 
 NONE, WITH = [0.80, 0.82, 0.79, 0.81, 0.80], [0.84, 0.85, 0.85, 0.84, 0.86]
 
@@ -57,6 +57,25 @@ def test_other_measures_and_bases_can_be_compared():
 def test_a_base_that_never_ran_is_named():
     with pytest.raises(ValueError, match="no runs of 'none'; there are better"):
         differences(runs(better=WITH))
+
+
+def test_no_difference_at_all_is_no_evidence():
+    found = differences(runs(none=NONE, same=NONE, better=WITH))
+    assert found["same"].p == found["same"].p_holm == 1
+    assert found["better"].p_holm == pytest.approx(2 * found["better"].p)
+
+
+def test_the_table_says_in_percent_what_the_differences_are():
+    rows = [row | {"parameters": 1_234} for row in runs(none=NONE, better=WITH, other=WITH)]
+    head, none, better = compare(rows, {"none": "average", "better": "query"}, seeds=True)
+    assert head == ["network", "parameters", "accuracy, %", "against average", "p", "each seed"]
+    assert none[:5] == ["average", "1,234", "80.4 ± 1.4", "", ""]
+    found = differences(runs(none=NONE, better=WITH))[
+        "better"
+    ]  # what has no name does not count
+    gain = f"{100 * found.mean:+.1f} ± {100 * found.half_width:.1f}"
+    assert better[3:] == [gain, f"{found.p_holm:.3f}", "84.0  85.0  85.0  84.0  86.0"]
+    assert [len(row) for row in compare(rows, {"better": "query"}, "other")] == [5, 5]
 
 
 def test_holm_by_hand():

@@ -8,7 +8,7 @@ from .explore import FrameExplorer, explore
 from .explorer import AttentionExplorer
 from .live import retrain, upload
 from .relations import coarsen
-from .static import show, show_images, show_source, style
+from .static import show, show_images, show_source, show_table, style
 from .tracer import ShapeTracer
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "show",
     "show_images",
     "show_source",
+    "show_table",
     "style",
     "theme_css",
     "upload",

@@ -5,7 +5,7 @@ import inspect
 import io
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -112,6 +112,43 @@ def show_source(*functions: Callable) -> None:
         textwrap.dedent(inspect.getsource(function)) for function in functions
     ).rstrip()
     display({"text/markdown": f"```python\n{source}\n```", "text/plain": source}, raw=True)
+
+
+def show_table(rows: Sequence[Sequence[object]]) -> None:
+    """Display rows as a table, the first as its head; columns of numbers are aligned to the right.
+
+    Args:
+        rows: of the same length. What stands in backticks is code; all else is text, whatever is in it.
+
+    Raises:
+        ValueError: there is a head alone, or a row is longer or shorter than it.
+    """
+    cells = [[str(cell) for cell in row] for row in rows]
+    if len(cells) < 2 or len({len(row) for row in cells}) > 1:
+        raise ValueError(
+            f"a table wants a head and rows as long; got rows of {[len(row) for row in cells]}"
+        )
+    marks = re.compile(r"([\\`*_{}\[\]<>|#~$])")
+    marked = [
+        [cell if cell.startswith("`") else marks.sub(r"\\\1", cell) for cell in row]
+        for row in cells
+    ]
+    columns = list(zip(*cells, strict=True))
+    numbers = [
+        all(re.match(r"([<+-] ?)?\d|$", cell) for cell in column[1:]) for column in columns
+    ]
+    lines = ["| " + " | ".join(row) + " |" for row in marked]
+    rule = "".join("|---:" if right else "|---" for right in numbers) + "|"
+    widths = [max(map(len, column)) for column in columns]
+    plain = [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numbers, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+    markdown = "\n".join([lines[0], rule, *lines[1:]])
+    display({"text/markdown": markdown, "text/plain": "\n".join(plain)}, raw=True)
 
 
 def require_alt(alt: str) -> None:
