@@ -135,7 +135,7 @@ def show_table(rows: Sequence[Sequence[object]]) -> None:
     ]
     columns = list(zip(*cells, strict=True))
     numbers = [
-        all(re.match(r"([<+-] ?)?\d|$", cell) for cell in column[1:]) for column in columns
+        all(re.match(r"([▲▼<+-] ?)?\d|$", cell) for cell in column[1:]) for column in columns
     ]
     lines = ["| " + " | ".join(row) + " |" for row in marked]
     rule = "".join("|---:" if right else "|---" for right in numbers) + "|"
