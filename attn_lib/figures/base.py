@@ -13,8 +13,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from .static import require_alt
-
 HERE = Path(__file__).parent
 FIGURES: list[type["LivingFigure"]] = []  # in the order of their definition
 
@@ -74,6 +72,18 @@ class LivingFigure(anywidget.AnyWidget):
             for name in self.trait_names(sync=True)
             if name not in theirs and not name.startswith("_")
         }
+
+
+def require_alt(alt: str) -> None:
+    """Refuse a description that describes nothing.
+
+    Raises:
+        ValueError: fewer than four words.
+    """
+    if len(alt.split()) < 4:
+        raise ValueError(
+            f"a figure needs alt text that says what one sees, in at least four words; got {alt!r}"
+        )
 
 
 def to_picture(image: Float[Tensor, "3 h w"]) -> Image.Image:

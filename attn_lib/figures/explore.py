@@ -12,9 +12,8 @@ import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 
-from .base import LivingFigure
+from .base import LivingFigure, require_alt
 from .frames import common_window, size_of, to_pictures
-from .static import require_alt
 
 SHORT = 3  # values that a list shows as well as a slider
 

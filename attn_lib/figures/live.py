@@ -13,7 +13,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from .static import require_alt
+from .base import require_alt
 
 WHERE = "Open this page in Colab (the launch button at its top) or in Jupyter."
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from torch import Tensor
 
+from .base import require_alt, to_data_url, to_picture
 from .colours import QUANTITIES
 
 # Text stays text, so that it takes the page's font and can be searched; ids follow from content alone.
@@ -93,17 +94,33 @@ def show_images(
     Args:
         images: values outside [0, 1] are clipped.
         alt: as in `show`.
-        width: inches of each.
+        width: inches of each, where there is room.
+
+    Raises:
+        ValueError: `alt` says nothing, or is a file name.
     """
-    fig, axes = plt.subplots(
-        1, len(images), figsize=(width * len(images), width + 0.3), squeeze=False
+    require_alt(alt)
+    gap = f"{0.6 * (len(images) - 1):.1f}rem"
+    # Side by side where there is room; on a phone in rows, each picture still large enough to see.
+    box = f"flex: 1 0 max(8rem, (100% - {gap}) / {len(images)}); max-width: {96 * width:.0f}px"
+    pictures = "".join(
+        f'<div style="{box}"><div style="text-align: center">{html.escape(name)}</div>{_picture(image)}</div>'
+        for name, image in images.items()
     )
-    for axis, (name, image) in zip(axes[0], images.items(), strict=True):
-        axis.imshow(image.permute(1, 2, 0).clamp(0, 1), interpolation="none")
-        axis.set_title(name, fontsize=11)
-        axis.axis("off")
-    fig.tight_layout()
-    show(fig, alt=alt)
+    row = "display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0.6rem"
+    row = f'role="img" aria-label="{html.escape(alt)}" style="{row}"'
+    display(
+        {"text/html": f'<div class="attn-plot" {row}>{pictures}</div>', "text/plain": alt},
+        raw=True,
+    )
+
+
+def _picture(image: Float[Tensor, "3 h w"]) -> str:
+    """An image as wide as its place; the pixels of a small one stay sharp."""
+    height, width = image.shape[1:]
+    link = f'<image href="{to_data_url(to_picture(image.clamp(0, 1)))}" width="{width}" height="{height}"'
+    sharp = ' style="image-rendering: pixelated"' if width < 128 else ""
+    return f'<svg viewBox="0 0 {width} {height}" style="display: block; width: 100%">{link}{sharp}/></svg>'
 
 
 def show_source(*functions: Callable) -> None:
@@ -149,15 +166,3 @@ def show_table(rows: Sequence[Sequence[object]]) -> None:
     ]
     markdown = "\n".join([lines[0], rule, *lines[1:]])
     display({"text/markdown": markdown, "text/plain": "\n".join(plain)}, raw=True)
-
-
-def require_alt(alt: str) -> None:
-    """Refuse a description that describes nothing.
-
-    Raises:
-        ValueError: fewer than four words.
-    """
-    if len(alt.split()) < 4:
-        raise ValueError(
-            f"a figure needs alt text that says what one sees, in at least four words; got {alt!r}"
-        )
