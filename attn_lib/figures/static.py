@@ -101,8 +101,8 @@ def show_images(
     """
     require_alt(alt)
     gap = f"{0.6 * (len(images) - 1):.1f}rem"
-    # Side by side where there is room; on a phone in rows, each picture still large enough to see.
-    box = f"flex: 1 0 max(8rem, (100% - {gap}) / {len(images)}); max-width: {96 * width:.0f}px"
+    # Side by side where there is room. The narrower the page, the wider a picture has to be: on a phone, 9 rem.
+    box = f"flex: 1 0 max(14rem - 20%, (100% - {gap}) / {len(images)}); max-width: {96 * width:.0f}px"
     pictures = "".join(
         f'<div style="{box}"><div style="text-align: center">{html.escape(name)}</div>{_picture(image)}</div>'
         for name, image in images.items()
