@@ -107,7 +107,7 @@ def show_images(
         f'<div style="{box}"><div style="text-align: center">{html.escape(name)}</div>{_picture(image)}</div>'
         for name, image in images.items()
     )
-    row = "display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0.6rem"
+    row = "display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0.6rem; margin-bottom: 0.6rem"
     row = f'role="img" aria-label="{html.escape(alt)}" style="{row}"'
     display(
         {"text/html": f'<div class="attn-plot" {row}>{pictures}</div>', "text/plain": alt},
