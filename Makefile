@@ -16,10 +16,13 @@ TORCH := 2.13.0
 book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
 
+# Notebooks run alone, away from the repository, with the library as pip installs it, as on Colab.
 test: .venv/.ready browser _build/.book
 	$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy --no-error-summary
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbval $(NOTEBOOKS)
+	rm -rf _build/alone && mkdir -p _build/alone && cp $(NOTEBOOKS) _build/alone
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --target _build/site --upgrade .
+	PYTHONPATH=$(CURDIR)/_build/site PYTHONSAFEPATH=1 $(BIN)/python -m pytest --nbval _build/alone
 
 # Side-by-side measurements, which the book shows; not a test, for no machine is quiet enough.
 bench: .venv/.ready

@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -107,43 +105,6 @@ def test_equations_use_the_quantities_colours_only(path):
     known = {light for light, _ in QUANTITIES.values()}
     for cell in cells(path, "markdown"):
         assert set(re.findall(r"\\color\{(#\w+)\}", cell.source)) <= known
-
-
-@every_notebook
-def test_a_notebook_alone_runs_with_the_installed_library(path, installed, tmp_path):
-    notebook = tmp_path / path.name
-    notebook.write_bytes(path.read_bytes())
-    code = (
-        "import attn_lib, sys, nbformat; from nbclient import NotebookClient;"
-        "assert attn_lib.__file__.startswith(sys.argv[2]), attn_lib.__file__;"
-        "NotebookClient(nbformat.read(sys.argv[1], as_version=4), timeout=300).execute()"
-    )
-    environment = os.environ | {"PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
-    command = [sys.executable, "-c", code, str(notebook), str(installed)]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory) -> Path:
-    """The library as pip installs it, in a folder of its own, away from the repository."""
-    site = tmp_path_factory.mktemp("site")
-    options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        *options,
-        "--target",
-        str(site),
-        str(ROOT),
-    ]
-    subprocess.run(command, check=True, capture_output=True, text=True)
-    return site
 
 
 def test_the_repository_s_address_is_the_same_everywhere():

@@ -1,11 +1,16 @@
 """Figures: they refuse what they cannot show, say in words what they show, and are the same each time."""
 
+import base64
 import html
+import io
+import re
 
 import matplotlib.pyplot as plt
 import pytest
+import torch
+from PIL import Image
 
-from attn_lib.figures import QUANTITIES, page_script, show, show_source, show_table
+from attn_lib.figures import QUANTITIES, page_script, show, show_images, show_source, show_table
 from attn_lib.figures.base import FIGURES
 from attn_lib.module import AttentionModule
 
@@ -59,6 +64,27 @@ def test_source_is_the_library_s_own(shown):
     bundle = displayed(shown, lambda: show_source(AttentionModule.forward))
     assert "return self.reweight(x, self.attention(x))" in bundle["text/plain"]
     assert bundle["text/markdown"] == f"```python\n{bundle['text/plain']}\n```"
+
+
+def test_pictures_stand_each_under_its_name_and_clipped(shown):
+    images = {"<one>": torch.full((3, 4, 5), 2.0), "two": torch.zeros(3, 200, 300)}
+    bundle = displayed(shown, lambda: show_images(images, alt=ALT))
+    text = bundle["text/html"]
+    assert f'role="img" aria-label="{ALT}"' in text and bundle["text/plain"] == ALT
+    assert re.findall(r'center">(.*?)</div><svg viewBox="(.*?)"', text) == [
+        ("&lt;one&gt;", "0 0 5 4"),
+        ("two", "0 0 300 200"),
+    ]
+    white, black = (decoded(link) for link in re.findall(r'href="(.*?)"', text))
+    assert white.size == (5, 4) and white.getextrema() == ((255, 255),) * 3
+    assert black.size == (300, 200) and black.getextrema() == ((0, 0),) * 3
+    assert text.count("pixelated") == 1, "a large picture is smoothed where it shrinks"
+
+
+def decoded(link: str) -> Image.Image:
+    return Image.open(
+        io.BytesIO(base64.b64decode(link.removeprefix("data:image/webp;base64,")))
+    )
 
 
 def test_a_table_is_read_by_page_and_terminal_alike(shown):

@@ -54,3 +54,17 @@ def test_all_figures_of_a_page_come_alive_within_100_milliseconds(visit, name):
     spent = [visit(name, before=TIMED).evaluate("window.started") for _ in range(3)]
     assert [len(each) for each in spent] == 3 * [figures]
     assert min(map(sum, spent)) < 100, spent
+
+
+PICTURES = """[...document.querySelectorAll(".attn-plot image")].slice(0, 4).map(image => {
+  const box = image.getBoundingClientRect();
+  return [box.bottom, box.width];
+})"""
+
+
+def test_pictures_stand_side_by_side_where_there_is_room_and_in_rows_on_a_phone(visit):
+    wide = visit("spatial/self_attention", width=1200).evaluate(PICTURES)
+    assert len(wide) == 4 and len({round(bottom) for bottom, _ in wide}) == 1
+    narrow = visit("spatial/self_attention", width=390).evaluate(PICTURES)
+    assert len({round(bottom) for bottom, _ in narrow}) == 2
+    assert min(width for _, width in narrow) >= 9 * 16

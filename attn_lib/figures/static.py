@@ -100,14 +100,16 @@ def show_images(
         ValueError: `alt` says nothing, or is a file name.
     """
     require_alt(alt)
-    gap = f"{0.6 * (len(images) - 1):.1f}rem"
+    count = len(images)
     # Side by side where there is room. The narrower the page, the wider a picture has to be: on a phone, 9 rem.
-    box = f"flex: 1 0 max(14rem - 20%, (100% - {gap}) / {len(images)}); max-width: {96 * width:.0f}px"
+    basis = f"max(14rem - 20%, (100% - {0.6 * (count - 1):.1f}rem) / {count})"
+    limit = f"{96 * width:.0f}px" if count == 1 else f"min({96 * width:.0f}px, 50% - 0.3rem)"
+    box = f"flex: 1 0 {basis}; max-width: {limit}"
     pictures = "".join(
         f'<div style="{box}"><div style="text-align: center">{html.escape(name)}</div>{_picture(image)}</div>'
         for name, image in images.items()
     )
-    row = "display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0.6rem; margin-bottom: 0.6rem"
+    row = "display: flex; flex-wrap: wrap; align-items: flex-end; gap: 0.6rem; margin-bottom: 0.6rem"
     row = f'role="img" aria-label="{html.escape(alt)}" style="{row}"'
     display(
         {"text/html": f'<div class="attn-plot" {row}>{pictures}</div>', "text/plain": alt},
