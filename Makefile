@@ -20,7 +20,7 @@ book: _build/.book
 test: .venv/.ready browser _build/.book
 	$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy --no-error-summary
 	$(BIN)/python -m pytest tests
-	rm -rf _build/alone && mkdir -p _build/alone && cp $(NOTEBOOKS) _build/alone
+	rm -rf _build/alone && mkdir -p _build/alone && cp book/conftest.py $(NOTEBOOKS) _build/alone
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --target _build/site --upgrade .
 	PYTHONPATH=$(CURDIR)/_build/site PYTHONSAFEPATH=1 $(BIN)/python -m pytest --nbval _build/alone
 
