@@ -22,6 +22,8 @@ test: .venv/.ready browser _build/.book
 	$(BIN)/python -m pytest tests
 	rm -rf _build/alone && mkdir -p _build/alone && cp book/conftest.py $(NOTEBOOKS) _build/alone
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --target _build/site --upgrade .
+	cd _build/alone && PYTHONPATH=$(CURDIR)/_build/site PYTHONSAFEPATH=1 $(CURDIR)/$(BIN)/python -c \
+	  'import attn_lib; assert "/_build/site/" in attn_lib.__file__, attn_lib.__file__'
 	PYTHONPATH=$(CURDIR)/_build/site PYTHONSAFEPATH=1 $(BIN)/python -m pytest --nbval _build/alone
 
 # Side-by-side measurements, which the book shows; not a test, for no machine is quiet enough.

@@ -44,7 +44,7 @@ class Quantity:
         return sympy.latex(self.formula, symbol_names=_LATEX)
 
     def where_latex(self) -> str:
-        r"""What its letters stand for: "n = h w,\; d = \lfloor c / r \rfloor"; empty where there are none."""
+        r"""What its letters stand for, as $n = h w,\; d = \lfloor c / r \rfloor$; empty where there are none."""
         used = [letter for letter in self.where if letter in self.formula.free_symbols]
         return r",\; ".join(f"{letter} = {sympy.latex(self.where[letter])}" for letter in used)
 

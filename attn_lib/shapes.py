@@ -27,7 +27,7 @@ class TracedTensor:
 
     @property
     def sizes(self) -> str:
-        """Its shape with the names of its axes: "b=128 n=49 d=64"."""
+        """Its shape with the names of its axes, such as "b=128 n=49 d=64"."""
         pairs = zip(self.axes, self.shape, strict=True)
         return " ".join(f"{axis}={size}" if axis else str(size) for axis, size in pairs)
 

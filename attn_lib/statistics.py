@@ -93,19 +93,23 @@ def compare(
         rows of words, a head first, as `show_table` takes them.
 
     Raises:
-        ValueError: there is no run of `base`.
+        ValueError: there is no run of `base`, or of a slot in `names`.
     """
     runs = [run for run in runs if run["slot"] in {base, *names}]
+    there = {run["slot"] for run in runs}
+    if missing := [slot for slot in names if slot not in there]:
+        raise ValueError(f"no runs of {missing}; there are {sorted(there)}")
     gains = differences(runs, base=base)
     head = ["network", "parameters", "accuracy, %", f"against {names.get(base, base)}", "p"]
     rows = [head + ["each seed"] * seeds]
     for slot, name in names.items():
         own = sorted((r for r in runs if r["slot"] == slot), key=lambda run: run["seed"])
         mean, half = interval([100 * run["accuracy"] for run in own])
-        row = [name, f"{own[0]['parameters']:,}", f"{mean:.1f} ± {half:.1f}", "", ""]
+        more, p = "", ""
         if gain := gains.get(slot):
-            row[3:] = [f"{100 * gain.mean:+.1f} ± {100 * gain.half_width:.1f}"]
-            row += [f"{gain.p_holm:.3f}" if gain.p_holm >= 0.001 else "< 0.001"]
+            more = f"{100 * gain.mean:+.1f} ± {100 * gain.half_width:.1f}"
+            p = f"{gain.p_holm:.3f}" if gain.p_holm >= 0.001 else "< 0.001"
+        row = [name, f"{own[0]['parameters']:,}", f"{mean:.1f} ± {half:.1f}", more, p]
         rows.append(row + ["  ".join(f"{100 * run['accuracy']:.1f}" for run in own)] * seeds)
     return rows
 
