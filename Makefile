@@ -34,10 +34,10 @@ bench: .venv/.ready
 # What is in the folder already is not made again, so it may be stopped.
 evidence: .venv/.ready
 	mkdir -p evidence
-	$(BIN)/python -m attn_lib.comparison --folder evidence
-	$(BIN)/python -m attn_lib.vit_digits --folder evidence
-	$(BIN)/python -m attn_lib.verification --folder evidence
-	$(BIN)/python -m attn_lib.agreement evidence
+	$(BIN)/python -m attn_lib.lab.comparison --folder evidence
+	$(BIN)/python -m attn_lib.lab.vit_digits --folder evidence
+	$(BIN)/python -m attn_lib.lab.verification --folder evidence
+	$(BIN)/python -m attn_lib.lab.agreement evidence
 
 # The library's tests beside another torch, in an environment of its own: make beside TORCH=2.9.1
 beside:

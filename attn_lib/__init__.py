@@ -2,16 +2,22 @@
 
 from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
 from .contrastive import averaged_contrast, info_nce
-from .costs import Cost, cost
 from .foundations import AttentionPooling, NonLocalMeans
+from .instruments.costs import Cost, cost
+from .instruments.recording import record
+from .instruments.rollout import rollout
+from .instruments.tracing import trace_shapes
 from .mechanisms import available, create, insert
 from .mixed import CBAM, ChannelGate, SpatialGate
 from .module import AttentionModule
-from .recording import record
-from .rollout import rollout
 from .spatial import NonLocal, SelfAttention2d
-from .tracing import trace_shapes
-from .vit import Attention, FeatureViT, FeedForward, SimpleViT, Transformer
+from .vit import (
+    Attention,
+    FeatureViT,
+    FeedForward,
+    SimpleViT,
+    Transformer,
+)
 
 __all__ = [
     "CBAM",

@@ -7,7 +7,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
 
-from .module import AXES, AttentionModule, attend, require_features
+from .module import (
+    AXES,
+    AttentionModule,
+    attend,
+    require_features,
+)
 
 MODES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
 

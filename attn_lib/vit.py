@@ -9,7 +9,12 @@ from einops.layers.torch import Rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .module import AttentionModule, require_features, require_positive, require_tokens
+from .module import (
+    AttentionModule,
+    require_features,
+    require_positive,
+    require_tokens,
+)
 
 
 class Attention(AttentionModule):

@@ -24,9 +24,15 @@ from torch import Tensor, nn
 from torchvision import datasets, models
 from torchvision.transforms import v2
 
-from attn_lib import SelectiveKernel, insert, zoo
+from attn_lib import SelectiveKernel, insert
 from attn_lib.data import LocatedImages
-from attn_lib.training import accuracy, classify, fit, machine
+from attn_lib.lab import zoo
+from attn_lib.lab.training import (
+    accuracy,
+    classify,
+    fit,
+    machine,
+)
 
 
 @dataclass(frozen=True)

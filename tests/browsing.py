@@ -6,8 +6,8 @@ import json
 import re
 
 import numpy as np
-from conftest import BUILT
 from PIL import Image
+from places import BUILT
 from playwright.sync_api import Locator, Page
 
 from attn_lib.figures import LivingFigure

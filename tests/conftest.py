@@ -2,19 +2,18 @@
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import jaxtyping
 import pytest
 import torch
 import torchvision_operators  # noqa: F401 (before timm and vit-pytorch import torchvision)
 from accelerate.state import AcceleratorState
+from places import BUILT
 from playwright.sync_api import Browser, Page, sync_playwright
 
 # Before anything imports attn_lib: what is imported already stays unchecked.
 jaxtyping.install_import_hook("attn_lib", "beartype.beartype")
 
-BUILT = Path(__file__).parent.parent / "_build" / "html"
 
 # Chromium would ask its maker about updates and the like at every start.
 QUIET = [

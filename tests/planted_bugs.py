@@ -14,8 +14,8 @@ from attn_lib import (
     SpatialGate,
     SqueezeExcitation,
 )
-from attn_lib.controls import Parallel as Parallel
-from attn_lib.controls import PositionsFirst as PositionsFirst
+from attn_lib.lab.controls import Parallel as Parallel
+from attn_lib.lab.controls import PositionsFirst as PositionsFirst
 
 
 class SoftmaxOverQueries(SelfAttention2d):

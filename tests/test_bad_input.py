@@ -19,9 +19,10 @@ from attn_lib import (
     available,
     create,
 )
-from attn_lib.data import cluttered_digits, coverage, photograph
-from attn_lib.networks import HostCNN
-from attn_lib.training import fit
+from attn_lib.data import cluttered_digits, photograph
+from attn_lib.instruments.localisation import coverage
+from attn_lib.lab.networks import HostCNN
+from attn_lib.lab.training import fit
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

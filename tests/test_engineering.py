@@ -9,13 +9,14 @@ import onnxruntime
 import pytest
 import torch
 from cases import CASES, Case, every_case, every_size, those
+from places import ROOT
 from torch import Tensor
 from torch.export import Dim
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "mechanisms.py"
+BENCHMARK = ROOT / "benchmarks" / "mechanisms.py"
 ANY_SIZE = {"x": {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}}
 
 

@@ -1,114 +1,116 @@
-"""Who may know whom: the library's layers, read from its source."""
+"""Who may know whom: the house's wings, read from their source."""
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
+from places import LIBRARY, TESTS
 
-LIBRARY = Path(__file__).parent.parent / "attn_lib"
-TESTS = Path(__file__).parent
 FILES = sorted(LIBRARY.rglob("*.py"))
-MECHANISMS = [
-    LIBRARY / f"{name}.py"
-    for name in ("foundations", "spatial", "channel", "mixed", "vit", "contrastive")
-]
-BELOW = [
-    *filter(Path.exists, MECHANISMS),
-    *(
-        LIBRARY / f"{name}.py"
-        for name in (
-            "module",
-            "mechanisms",
-            "localisation",
-            "statistics",
-            "recording",
-            "axes",
-            "shapes",
-            "tracing",
-            "costs",
-            "formulas",
-        )
-    ),
-    *(LIBRARY / "data").glob("*.py"),
-]
+# The wing, the wings that it knows, and what it knows from outside besides the standard library.
+KNOWS = {
+    "mechanisms": (set(), {"torch", "einops", "jaxtyping"}),
+    "instruments": ({"mechanisms"}, {"torch", "einops", "jaxtyping", "sympy"}),
+    "data": (set(), {"torch", "einops", "jaxtyping", "numpy", "PIL", "scipy", "skimage", "sklearn", "torchvision"}),
+    "figures": ({"mechanisms", "instruments"}, {
+        "torch", "einops", "jaxtyping", "numpy", "PIL", "matplotlib", "sympy", "IPython", "anywidget", "ipywidgets", "traitlets",
+    }),
+    "lab": ({"mechanisms", "instruments", "data"}, {
+        "torch", "einops", "jaxtyping", "numpy", "PIL", "safetensors", "scipy", "accelerate", "tqdm", "onnx",
+    }),
+}  # fmt: skip
 
 each_file = pytest.mark.parametrize(
     "path", FILES, ids=lambda path: str(path.relative_to(LIBRARY))
 )
 
 
+def wing(name: str) -> str:
+    """The wing of a module by its dotted name: what lies in no folder is a mechanism."""
+    room = name.split(".")[1]
+    return room if room in KNOWS else "mechanisms"
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts)
+
+
 def imported(path: Path) -> set[str]:
-    """The modules of attn_lib that a file imports, by their first name, wherever in the file it does."""
-    depth = len(path.relative_to(LIBRARY).parts) - 1
-    names = set()
+    """The modules that a file imports, by their full names, wherever in the file it does."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            package = {0: "", depth + 1: "attn_lib."}.get(
-                node.level, f"attn_lib.{path.parent.name}."
-            )
+            package = dotted(path).split(".")[: -node.level] if node.level else []
+            origin = [*package, *filter(None, [node.module])]
             names |= {
-                f"{package}{node.module or ''}.{alias.name}".replace("..", ".")
+                ".".join(inner)
+                if _is_module(inner := [*origin, alias.name])
+                else ".".join(origin)
                 for alias in node.names
             }
-    return {name.split(".")[1] for name in names if name.startswith("attn_lib.")}
+    return names
+
+
+def _is_module(parts: list[str]) -> bool:
+    place = LIBRARY.parent.joinpath(*parts)
+    return place.is_dir() or place.with_suffix(".py").is_file()
+
+
+def own(path: Path) -> set[str]:
+    """The modules of attn_lib among them."""
+    return {name for name in imported(path) if name.startswith("attn_lib.")}
 
 
 def outside(path: Path) -> set[str]:
-    """The packages outside attn_lib that a file imports."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    plain = [
-        alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
-    ]
-    source = [
-        node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0
-    ]
-    return {name.split(".")[0] for name in plain + source} - {"attn_lib"}
-
-
-def test_the_reader_of_imports_sees_them():
-    assert imported(LIBRARY / "sanity.py") == {
-        "zoo", "data", "localisation", "module", "networks", "training",
-    }  # fmt: skip
-    assert imported(LIBRARY / "spatial.py") == {"module"}
-    assert {"torch", "jaxtyping", "tqdm"} <= outside(LIBRARY / "training.py")
-    assert imported(LIBRARY / "figures" / "__init__.py") == {"figures"}
-
-
-@pytest.mark.parametrize(
-    "path", list(filter(Path.exists, MECHANISMS)), ids=lambda path: path.stem
-)
-def test_a_mechanism_knows_only_the_core_and_torch(path: Path):
-    assert imported(path) <= {"module"}
-    assert outside(path) <= {
-        "torch",
-        "einops",
-        "jaxtyping",
-        "math",
-        "collections",
-        "typing",
-        "dataclasses",
+    """The packages among them that are neither attn_lib nor Python's own."""
+    return {name.split(".")[0] for name in imported(path)} - {
+        "attn_lib",
+        *sys.stdlib_module_names,
     }
 
 
+def test_the_reader_of_imports_sees_them():
+    assert own(LIBRARY / "spatial.py") == {"attn_lib.module"}
+    assert "attn_lib.instruments.recording" in own(LIBRARY / "lab" / "training.py")
+    assert {"torch", "jaxtyping", "tqdm"} <= outside(LIBRARY / "lab" / "training.py")
+    assert "attn_lib.lab.zoo" in own(LIBRARY / "lab" / "comparison.py")  # from . import zoo
+
+
 @each_file
-def test_only_figures_know_figures(path: Path):
-    assert "figures" not in imported(path) or path.parent.name == "figures"
+def test_a_wing_knows_only_what_it_may(path: Path):
+    if path == LIBRARY / "__init__.py":  # the door: it opens on mechanisms and instruments
+        assert {wing(name) for name in own(path)} == {"mechanisms", "instruments"}
+        return
+    here = wing(dotted(path))
+    wings, packages = KNOWS[here]
+    assert {wing(name) for name in own(path)} <= wings | {here}
+    assert outside(path) <= packages
 
 
-@pytest.mark.parametrize("path", BELOW, ids=lambda path: path.stem)
-def test_what_lies_below_knows_neither_networks_nor_training(path: Path):
-    assert not imported(path) & {
-        "networks", "training", "comparison", "sanity", "zoo", "figures",
-    }  # fmt: skip
+@pytest.mark.parametrize("path", sorted(LIBRARY.glob("*.py")), ids=lambda path: path.stem)
+def test_a_mechanism_knows_the_base_class_alone(path: Path):
+    if path.stem not in ("__init__", "mechanisms"):
+        assert own(path) <= {"attn_lib.module"}
 
 
-def test_networks_know_no_data():
-    mechanisms = {path.stem for path in MECHANISMS}
-    assert imported(LIBRARY / "controls.py") <= {"module", *mechanisms}
-    assert imported(LIBRARY / "networks.py") <= {"controls", "mechanisms", *mechanisms}
+@pytest.mark.parametrize(
+    "path", sorted((LIBRARY / "instruments").glob("*.py")), ids=lambda path: path.stem
+)
+def test_an_instrument_knows_no_single_mechanism(path: Path):
+    assert {name for name in own(path) if wing(name) == "mechanisms"} <= {"attn_lib.module"}
+
+
+def test_nothing_goes_round_in_circles():
+    arrows = {dotted(path).removesuffix(".__init__"): own(path) for path in FILES}
+    while leaves := {
+        name for name, known in arrows.items() if not known & arrows.keys() - {name}
+    }:
+        arrows = {name: known for name, known in arrows.items() if name not in leaves}
+    assert not arrows
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,13 @@ import torchvision
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from attn_lib import available, create, insert, record
-from attn_lib.networks import HostCNN
+from attn_lib import (
+    available,
+    create,
+    insert,
+    record,
+)
+from attn_lib.lab.networks import HostCNN
 
 every_name = pytest.mark.parametrize("name", available())
 IMAGES = (2, 3, 64, 64)

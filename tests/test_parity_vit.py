@@ -6,7 +6,12 @@ from torch import nn
 from torch.testing import assert_close
 from vit_pytorch import simple_vit
 
-from attn_lib import Attention, FeatureViT, SimpleViT, record
+from attn_lib import (
+    Attention,
+    FeatureViT,
+    SimpleViT,
+    record,
+)
 from attn_lib.vit import position_code
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

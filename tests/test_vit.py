@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.testing import assert_close
 
-from attn_lib import Attention, FeatureViT, FeedForward, SimpleViT, Transformer
+from attn_lib import (
+    Attention,
+    FeatureViT,
+    FeedForward,
+    SimpleViT,
+    Transformer,
+)
 
 few = settings(max_examples=20, deadline=None, derandomize=True)
 

@@ -11,7 +11,7 @@ Fashion-MNIST and others; see `REAL`, which has their sizes, licences and source
 """
 
 from .digits import SPLITS, cluttered_digits
-from .located import LocatedImages, coverage
+from .located import LocatedImages
 from .photographs import PHOTOGRAPHS, photograph
 from .real import REAL, RealSet, real_images
 from .tasks import cued_digits, paired_digits, sized_digits
@@ -23,7 +23,6 @@ __all__ = [
     "LocatedImages",
     "RealSet",
     "cluttered_digits",
-    "coverage",
     "cued_digits",
     "paired_digits",
     "photograph",

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -29,29 +28,3 @@ class LocatedImages:
         """Some of the images."""
         boxes = None if self.boxes is None else self.boxes[chosen]
         return LocatedImages(self.images[chosen], self.labels[chosen], boxes)
-
-
-def coverage(
-    boxes: Int[Tensor, "b 4"], grid: tuple[int, ...], image: tuple[int, ...]
-) -> Float[Tensor, "b h w"]:
-    """The share of each cell of a grid that lies inside a box of pixels.
-
-    Args:
-        boxes: left, top, right, bottom.
-        grid: rows and columns of cells over the image.
-        image: its height and width in pixels.
-
-    Raises:
-        ValueError: the image has fewer pixels than the grid has cells.
-    """
-    if image[0] < grid[0] or image[1] < grid[1]:
-        raise ValueError(f"a grid of {grid} cells does not fit an image of {image} pixels")
-
-    def along(start: Tensor, stop: Tensor, cells: int, pixels: int) -> Tensor:
-        edges = torch.arange(cells + 1, device=boxes.device) * (pixels / cells)
-        inside = edges[1:].minimum(stop[:, None]) - edges[:-1].maximum(start[:, None])
-        return inside.clamp(min=0) * cells / pixels
-
-    left, top, right, bottom = boxes.unbind(1)
-    rows, columns = along(top, bottom, grid[0], image[0]), along(left, right, grid[1], image[1])
-    return rows[:, :, None] * columns[:, None, :]

@@ -1,15 +1,21 @@
 """Everything that a reader looks at."""
 
+from .attention.explorer import AttentionExplorer
+from .attention.relations import coarsen
 from .base import LivingFigure, page_script, page_style
-from .channels import ChannelExplorer
+from .channels.explorer import ChannelExplorer
 from .colours import QUANTITIES, theme_css
-from .cost import CostExplorer
-from .explore import FrameExplorer, explore
-from .explorer import AttentionExplorer
+from .cost.explorer import CostExplorer
+from .frames.explore import FrameExplorer, explore
 from .live import retrain, upload
-from .relations import coarsen
-from .static import show, show_images, show_source, show_table, style
-from .tracer import ShapeTracer
+from .shapes.tracer import ShapeTracer
+from .static import (
+    show,
+    show_images,
+    show_source,
+    show_table,
+    style,
+)
 
 __all__ = [
     "QUANTITIES",

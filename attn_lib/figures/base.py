@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import json
+import sys
 from pathlib import Path
 
 import anywidget
@@ -38,8 +39,8 @@ class LivingFigure(anywidget.AnyWidget):
     def __init_subclass__(cls, **kwargs):
         if "name" in vars(cls):  # not in the class that traitlets derives for each instance
             cls.tag = cls.name.replace("_", "-")
-            cls._esm = _file("common.js") + _file(f"{cls.name}.js")
-            cls._css = _file("common.css") + _file(f"{cls.name}.css")
+            cls._esm = _file("common.js") + _own_file(cls, "js")
+            cls._css = _file("common.css") + _own_file(cls, "css")
             FIGURES.append(cls)
         super().__init_subclass__(**kwargs)
 
@@ -115,22 +116,27 @@ def _file(name: str) -> str:
     return (HERE / name).read_text()
 
 
+def _own_file(figure: type[LivingFigure], kind: str) -> str:
+    folder = Path(sys.modules[figure.__module__].__file__ or "").parent
+    return (folder / f"{figure.name}.{kind}").read_text()
+
+
 def page_script() -> str:
     """All figures as one classic script: browsers refuse modules to pages opened from the file system."""
     figures = "".join(
-        f'define("{figure.tag}", (() => {{\n{_module_body(figure.name)}}})());\n'
+        f'define("{figure.tag}", (() => {{\n{_module_body(figure)}}})());\n'
         for figure in FIGURES
     )
     return f"(() => {{\n{_file('common.js')}\n{_file('page.js')}\n{figures}}})();\n"
 
 
-def _module_body(name: str) -> str:
-    source = _file(f"{name}.js")
+def _module_body(figure: type[LivingFigure]) -> str:
+    source = _own_file(figure, "js")
     if source.count("export default ") != 1:
-        raise ValueError(f"{name}.js wants exactly one 'export default'")
+        raise ValueError(f"{figure.name}.js wants exactly one 'export default'")
     return source.replace("export default ", "return ")
 
 
 def page_style() -> str:
     """The style of all figures."""
-    return _file("common.css") + "".join(_file(f"{figure.name}.css") for figure in FIGURES)
+    return _file("common.css") + "".join(_own_file(figure, "css") for figure in FIGURES)

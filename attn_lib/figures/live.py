@@ -79,7 +79,7 @@ def retrain(train: Callable[[], Any], *, about: str, label: str = "Train") -> Li
 
     Args:
         train: called at each press. What it displays appears below the button: the progress bar of
-            `attn_lib.training.fit`, what it returns, an error in it.
+            `attn_lib.lab.training.fit`, what it returns, an error in it.
         about: what one can do here and how long it takes, for the published page, in at least four words.
         label: of the button.
 

@@ -1,0 +1,1 @@
+"""AttentionExplorer: where a position looks."""

@@ -1,0 +1,263 @@
+"""AttentionExplorer: point at a position of an image and see where it looks, or who looks at it."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+import traitlets
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..base import LivingFigure, to_data_url, to_picture
+from ..colours import colour_table
+from .relations import Grid, quantise, stacks
+from .still import DIRECTIONS, describe, still
+
+MOST_LINKS = 8
+
+
+class AttentionExplorer(LivingFigure):
+    """Where does a position look, and who looks at it? One panel a map, all with the same position.
+
+    Hover a position to see its weights; click, tap or press the arrow keys to choose it. To read the weight of
+    one cell after another, hold the position. Every choice is a trait that Python sees and sets: `query`, the
+    position, counted row by row; `cell`, another position, whose weight is read while the query is held (None
+    reads the query's own); `layer` and `head`, counted from 0, where maps have several (None is the mean of all
+    heads); `direction`: "looks at" shows the query's row of a relation, "is looked at by" the column of the key
+    at that place, the weight that it gets from each query; `opacity` of the colours where the weight is highest,
+    0 to 1; and `links`: how many of the strongest weights of a relation are drawn as lines, 0 to 8.
+
+    Args:
+        image: (3, h, w), values in [0, 1]; or one for each panel, by its name, all of one size.
+        maps: relations by name: (n, m), (heads, n, m) or (layers, heads, n, m) weights of one image, where each
+            row sums to 1. `rollout` gives one more. Panels with one layer or head stay as they are when
+            another is chosen.
+        alt: what one sees in the first picture.
+        gates: maps without a query by name, drawn after `maps`: weights in [0, 1] as (h, w), (heads, h, w) or
+            (layers, heads, h, w). Those that sum to 1 over the image are a readout's. Gates have a scale of
+            their own, for they do not share a sum.
+        grid: rows and columns of the n queries; None means a square (without maps, the gates' grid).
+        key_grid: rows and columns of the m keys; None means `grid`, or a square where m is not n.
+        query: None means the centre of the first box or of the grid.
+        layer: None means the last.
+        box: left, top, right, bottom of the object in the image's pixels, drawn as an outline; or one for
+            each panel, by its name.
+        levels: a weight is stored in so many steps of its row's peak, 2 to 255: off by at most
+            peak / (2 · levels). Fewer compress better.
+        budget: bytes, compressed, that a published figure may weigh.
+
+    Raises:
+        ValueError: there is no map; weights are negative, not finite or do not sum to 1; a gate leaves
+            [0, 1]; the grids do not match the maps; a name of an image or a box is no panel's; images differ in
+            size or are smaller than a grid; a trait is set to what the figure does not have; or the figure
+            is heavier than its budget.
+    """
+
+    name = "attention_explorer"
+
+    images = traitlets.List(traitlets.Unicode()).tag(sync=True)  # data URLs
+    size = traitlets.List(traitlets.Int()).tag(sync=True)  # an image's height and width
+    grid = traitlets.List(traitlets.Int()).tag(sync=True)
+    # each: name, kind, layers, heads, cells (rows and columns of the weights), image (which), box (or empty),
+    # start (its first byte in weights and in peaks)
+    panels = traitlets.List(traitlets.Dict()).tag(sync=True)
+    # panel after panel: uint8 (layers, heads, n, m), and float32 (layers, heads, n)
+    weights = traitlets.Bytes().tag(sync=True)
+    peaks = traitlets.Bytes().tag(sync=True)
+    levels = traitlets.Int().tag(sync=True)
+    colours = traitlets.Bytes().tag(sync=True)  # 256 × RGB
+    query = traitlets.Int().tag(sync=True)
+    cell = traitlets.Int(None, allow_none=True).tag(sync=True)
+    layer = traitlets.Int().tag(sync=True)
+    head = traitlets.Int(None, allow_none=True).tag(sync=True)
+    direction = traitlets.Unicode().tag(sync=True)
+    opacity = traitlets.Float().tag(sync=True)
+    links = traitlets.Int().tag(sync=True)
+
+    def __init__(
+        self,
+        image: Float[Tensor, "3 h w"] | Mapping[str, Float[Tensor, "3 h w"]],
+        maps: Mapping[str, Float[Tensor, "... n m"]] | None = None,
+        *,
+        alt: str,
+        gates: Mapping[str, Float[Tensor, "... _h _w"]] | None = None,
+        grid: Grid | None = None,
+        key_grid: Grid | None = None,
+        query: int | None = None,
+        cell: int | None = None,
+        layer: int | None = None,
+        head: int | None = None,
+        direction: str = "looks at",
+        opacity: float = 0.9,
+        links: int = 0,
+        box: Int[Tensor, "4"] | Mapping[str, Int[Tensor, "4"]] | None = None,
+        levels: int = 255,
+        budget: int = 150_000,
+    ):
+        found, grid = stacks(maps or {}, gates or {}, grid, key_grid)
+        if not 2 <= levels <= 255:
+            raise ValueError(f"levels go from 2 to 255; got {levels}")
+        of_panel = _by_panel("image", image, list(found))
+        size = _require_images(list(of_panel.values()), grid)
+        boxes = {} if box is None else _by_panel("box", box, list(found))
+        images = list({id(each): each for each in of_panel.values()}.values())
+        panels, weights, peaks = [], b"", b""
+        for name, stack in found.items():
+            panels.append(
+                {
+                    "name": name,
+                    "kind": stack.kind,
+                    "layers": stack.weights.shape[0],
+                    "heads": stack.weights.shape[1],
+                    "cells": list(stack.cells),
+                    "image": next(i for i, each in enumerate(images) if each is of_panel[name]),
+                    "box": [int(edge) for edge in boxes.get(name, ())],
+                    "start": [len(weights), len(peaks)],
+                }
+            )
+            steps, highest = quantise(stack.weights, levels)
+            weights, peaks = weights + steps, peaks + highest
+        self.pictures = [to_picture(each) for each in images]
+        super().__init__(
+            alt=alt,
+            images=[to_data_url(picture) for picture in self.pictures],
+            size=list(size),
+            grid=list(grid),
+            panels=panels,
+            weights=weights,
+            peaks=peaks,
+            levels=levels,
+            colours=colour_table(),
+            query=_centre(panels[0]["box"], size, grid) if query is None else query,
+            cell=cell,
+            layer=max(panel["layers"] for panel in panels) - 1 if layer is None else layer,
+            head=head,
+            direction=direction,
+            opacity=opacity,
+            links=links,
+        )
+        if (weight := self.weight()) > budget:
+            raise ValueError(
+                f"the figure weighs {weight:,} bytes compressed, more than its {budget=:,}; its weights "
+                f"{[stack.weights.shape for stack in found.values()]} are {len(self.weights):,} bytes of it "
+                "before compression: take fewer layers, heads or maps, a coarser grid "
+                "(attn_lib.figures.coarsen), fewer levels (31 for one), or a higher budget"
+            )
+
+    @traitlets.validate("query", "cell", "layer", "head", "opacity", "links", "direction")
+    def _check_choice(self, proposal):
+        name, value = proposal["trait"].name, proposal["value"]
+        if name == "direction":
+            if value not in DIRECTIONS:
+                raise ValueError(f"the direction is one of {list(DIRECTIONS)}; got {value!r}")
+            return value
+        n, layers, heads = self.grid[0] * self.grid[1], self.most("layers"), self.most("heads")
+        wanted, highest = {
+            "query": (f"the query must be one of {n} positions", n - 1),
+            "cell": (f"the cell must be None or one of {n} positions", n - 1),
+            "layer": (f"the layer must be one of {layers}", layers - 1),
+            "head": (f"the head must be None or one of {heads}", heads - 1),
+            "opacity": ("the opacity must be a share", 1),
+            "links": ("the number of links must be small", MOST_LINKS),
+        }[name]
+        if value is not None and not 0 <= value <= highest:
+            raise ValueError(f"{wanted}, 0 to {highest}; got {value}")
+        return value
+
+    def attention_map(self, name: str, query: int | None = None) -> np.ndarray:
+        """The weights (rows, columns) that the figure draws in the panel of that name, as quantised.
+
+        The layer, the head, the direction and, unless it is given, the query are those now chosen.
+
+        Raises:
+            ValueError: no panel has that name.
+        """
+        panel = self.panel(name)
+        position = self.query if query is None else query
+        steps, peaks = self._stored(panel)
+        layer = self.layer if panel["layers"] > 1 else 0
+        heads = [self.head] if panel["heads"] > 1 and self.head is not None else slice(None)
+        weights = (
+            steps[layer, heads] * (peaks[layer, heads].astype(float) / self.levels)[..., None]
+        )
+        if panel["kind"] != "relation":
+            chosen = weights[:, 0]
+        elif self.reverses(panel):
+            chosen = weights[:, :, self.place_in(panel["cells"], position)]
+        else:
+            chosen = weights[:, position]
+        shape = self.grid if self.reverses(panel) else panel["cells"]
+        return (chosen.sum(0) / len(chosen)).reshape(shape)
+
+    def strongest(self, name: str) -> list[tuple[int, float]]:
+        """What the links lead to in the panel of that name: positions and weights, strongest first."""
+        weights = self.attention_map(name).ravel()
+        order = np.argsort(-weights, kind="stable")[: self.links]
+        linked = self.panel(name)["kind"] == "relation"
+        return [(int(i), float(weights[i])) for i in order if linked and weights[i] > 0]
+
+    def describe(self, name: str) -> str:
+        """What the panel of that name shows, in words."""
+        return describe(self, self.panel(name))
+
+    def still(self) -> str:
+        return still(self)
+
+    def panel(self, name: str) -> dict:
+        for panel in self.panels:
+            if panel["name"] == name:
+                return panel
+        raise ValueError(
+            f"no panel {name!r}; there are {[panel['name'] for panel in self.panels]}"
+        )
+
+    def most(self, what: str) -> int:
+        """The largest number of layers or heads that a panel has."""
+        return max(panel[what] for panel in self.panels)
+
+    def reverses(self, panel: dict) -> bool:
+        """Whether the panel shows who looks at the position."""
+        return panel["kind"] == "relation" and self.direction == "is looked at by"
+
+    def place_in(self, cells: Sequence[int], position: int) -> int:
+        """The cell of another grid in which the centre of a position lies."""
+        row, column = divmod(position, self.grid[1])
+        below = (2 * row + 1) * cells[0] // (2 * self.grid[0])
+        return below * cells[1] + (2 * column + 1) * cells[1] // (2 * self.grid[1])
+
+    def _stored(self, panel: dict) -> tuple[np.ndarray, np.ndarray]:
+        n = self.grid[0] * self.grid[1] if panel["kind"] == "relation" else 1
+        shape = panel["layers"], panel["heads"], n, panel["cells"][0] * panel["cells"][1]
+        start, first = panel["start"]
+        steps = np.frombuffer(self.weights, np.uint8, prod(shape), start)
+        peaks = np.frombuffer(self.peaks, "<f4", prod(shape[:3]), first)
+        return steps.reshape(shape), peaks.reshape(shape[:3])
+
+
+def _by_panel(what: str, given, names: list[str]) -> dict:
+    if not isinstance(given, Mapping):
+        return dict.fromkeys(names, given)
+    if set(given) != set(names):
+        raise ValueError(f"one {what} for each panel {names} is wanted; got {list(given)}")
+    return dict(given)
+
+
+def _require_images(images: list[Tensor], grid: Grid) -> Grid:
+    shapes = [tuple(image.shape) for image in images]
+    shape = shapes[0]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"images of one size are wanted; got {shapes}")
+    if len(shape) != 3 or shape[0] != 3 or shape[1] < grid[0] or shape[2] < grid[1]:
+        raise ValueError(
+            f"an image (3, h, w) at least as large as the grid {grid} is wanted; got {shape}"
+        )
+    return shape[1], shape[2]
+
+
+def _centre(box: list[int], image: Grid, grid: Grid) -> int:
+    left, top, right, bottom = box or (0, 0, image[1], image[0])
+    row, column = (
+        (top + bottom) * grid[0] // (2 * image[0]),
+        (left + right) * grid[1] // (2 * image[1]),
+    )
+    return row * grid[1] + column

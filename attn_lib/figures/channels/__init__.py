@@ -1,0 +1,1 @@
+"""ChannelExplorer: what each channel's gate is."""

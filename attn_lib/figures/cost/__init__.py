@@ -1,0 +1,1 @@
+"""CostExplorer: what mechanisms cost."""

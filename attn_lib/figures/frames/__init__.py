@@ -1,0 +1,1 @@
+"""FrameExplorer: any function of a few choices as a figure."""

@@ -1,0 +1,1 @@
+"""ShapeTracer: a module's source, and the shapes that its lines make."""

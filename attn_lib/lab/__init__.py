@@ -1,0 +1,1 @@
+"""How the book's evidence is made, and kept."""

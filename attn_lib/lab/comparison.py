@@ -1,0 +1,288 @@
+"""One network, every mechanism: the same training on tasks that want different things of attention.
+
+    python -m attn_lib.lab.comparison
+    python -m attn_lib.lab.comparison where scale
+
+makes weights/compare_<task>.json of all tasks, or of some: five seeds of each slot, and checkpoints of those
+networks of seed 0 that a task keeps. What is there already is not made again: a run that was stopped goes on.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..data import (
+    LocatedImages,
+    cluttered_digits,
+    cued_digits,
+    paired_digits,
+    real_images,
+    sized_digits,
+)
+from ..instruments.recording import record
+from . import zoo
+from .networks import HostCNN
+from .runs import collect
+from .training import (
+    accuracy,
+    evaluate,
+    fit,
+    machine,
+)
+
+# The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
+COMPARED: dict[str, dict[str, Any]] = {
+    "none": {},
+    "self_attention": {"slot": "self_attention"},
+    "squeeze_excitation": {"slot": "squeeze_excitation"},
+    "cbam": {"slot": "cbam"},
+    "selective_kernel": {"slot": "selective_kernel"},
+    "efficient_channel": {"slot": "efficient_channel"},
+    "non_local_embedded_gaussian": {"slot": "non_local", "mode": "embedded_gaussian"},
+    "attention_pooling": {"readout": "attention"},
+    "frozen_gate": {"slot": "frozen_gate"},
+    "pointwise": {"slot": "pointwise"},
+    "even_kernels": {"slot": "even_kernels"},
+    "non_local_dot_product": {"slot": "non_local", "mode": "dot_product"},
+    "non_local_gaussian": {"slot": "non_local", "mode": "gaussian"},
+    "non_local_concatenation": {"slot": "non_local", "mode": "concatenation"},
+}
+# What single chapters ask: a gate that starts loud and learns, a module behind every convolution, CBAM in parts
+# and in other orders, efficient channel attention whose neighbours are drawn by lot, or none.
+SLOTS: dict[str, dict[str, Any]] = COMPARED | {
+    "loud_gate": {"slot": "loud_gate"},
+    "squeeze_excitation_everywhere": {"slot": "squeeze_excitation", "everywhere": True},
+    "selective_kernel_everywhere": {"slot": "selective_kernel", "everywhere": True},
+    "channel_gate": {"slot": "channel_gate"},
+    "spatial_gate": {"slot": "spatial_gate"},
+    "positions_first": {"slot": "positions_first"},
+    "parallel": {"slot": "parallel"},
+    "shuffled_channels": {"slot": "shuffled_channels"},
+    "no_neighbours": {"slot": "efficient_channel", "kernel_size": 1},
+}
+_GATES = ("loud_gate", "squeeze_excitation_everywhere")
+_PARTS = ("channel_gate", "spatial_gate", "positions_first", "parallel")
+_NEIGHBOURS = ("shuffled_channels", "no_neighbours")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question for all networks. Steps and difficulty were chosen on the validation split with seed 0.
+
+    Attributes:
+        data: from a split and a number of images, and a seed where images are painted, to images.
+        classes: how many answers there are.
+        slots: what is put in.
+        steps: of training, in batches of `BATCH`.
+        options: of the test's data.
+        varied: arguments of the data that further tests vary one by one, and their values.
+        keep: the slots whose networks of seed 0 become checkpoints, and under which names.
+    """
+
+    data: Callable[..., LocatedImages]
+    classes: int = 10
+    slots: tuple[str, ...] = tuple(COMPARED)
+    steps: int = 600
+    options: dict[str, int] = field(default_factory=lambda: {"seed": 1})
+    varied: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    keep: dict[str, str] = field(default_factory=dict)
+
+
+def fashion(split: str, count: int) -> LocatedImages:
+    """Fashion-MNIST, the second data set: real, and with no clutter to ignore."""
+    return real_images("fashion_mnist", split, count)
+
+
+TASKS = {
+    "where": Task(
+        cluttered_digits,
+        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS),
+        steps=1_000,
+        varied={"fragments": (0, 6, 12, 18, 24)},
+        keep={slot: f"host_{slot}" for slot in COMPARED},
+    ),
+    "what": Task(
+        cued_digits,
+        classes=4,
+        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS),
+        keep={"squeeze_excitation_everywhere": "host_squeeze_excitation_everywhere"},
+    ),
+    "what_longer": Task(
+        cued_digits,
+        classes=4,
+        slots=("none", "squeeze_excitation", "efficient_channel", *_NEIGHBOURS),
+        steps=2_400,
+        keep={"efficient_channel": "host_efficient_channel_cued"},
+    ),
+    "scale": Task(
+        sized_digits,
+        slots=(*COMPARED, "selective_kernel_everywhere"),
+        varied={"side": (10, 16, 22, 28, 34)},
+        keep={"selective_kernel_everywhere": "host_selective_kernel_everywhere"},
+    ),
+    "long_range": Task(paired_digits, classes=2, slots=(*COMPARED, *_NEIGHBOURS)),
+    "long_range_longer": Task(
+        paired_digits,
+        classes=2,
+        slots=tuple(slot for slot in COMPARED if slot.startswith("non_local")),
+        steps=2_400,
+    ),
+    "fashion": Task(fashion, options={}),
+}
+BATCH = 64
+TRAINED, TESTED, VARIED = 12_000, 2_000, 1_000  # images
+
+
+def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[HostCNN, dict]:
+    """Train the host with `slot` from `seed` and score it on the test split, before and after.
+
+    A seed fixes the order of the images and all weights outside the slot.
+
+    Args:
+        task: one of `TASKS`.
+        slot: one of `SLOTS`.
+        seed: of the weights and of the order of the images.
+        steps: of training; None takes the task's own.
+
+    Returns:
+        the network, and what it scored and cost: `parameters` are those that learn, `multiply_adds` those of
+        matrix products and convolutions for one image, `cpu_seconds` those of the training.
+    """
+    about = TASKS[task]
+    steps = steps or about.steps
+    torch.manual_seed(seed)
+    model = HostCNN(num_classes=about.classes, **SLOTS[slot])
+    train, test = about.data("train", TRAINED), about.data("test", TESTED, **about.options)
+    untrained, start = evaluate(model, test), time.process_time()
+    wakes = slot == "self_attention"
+    gamma = fit(
+        model,
+        train,
+        steps=steps,
+        batch_size=BATCH,
+        seed=seed,
+        progress=False,
+        watch=_gamma if wakes else None,
+    )
+    seconds = round(time.process_time() - start, 1)
+    result: dict[str, Any] = {
+        "slot": slot,
+        "seed": seed,
+        "steps": steps,
+        "cpu_seconds": seconds,
+    }
+    result |= cost(model, test) | evaluate(model, test) | {"untrained": untrained}
+    for argument, values in about.varied.items():
+        tests = {
+            value: about.data("test", VARIED, seed=1, **{argument: value}) for value in values
+        }
+        result[argument] = {str(value): accuracy(model, data) for value, data in tests.items()}
+        if SLOTS[slot].get("slot") == "selective_kernel":
+            shares = {str(value): _largest(model, data) for value, data in tests.items()}
+            result["largest_kernel"] = shares
+    if wakes:
+        result["gamma"] = {"every": 10, "values": gamma[::10]}
+    return model, result
+
+
+def _gamma(model: nn.Module) -> float:
+    return model.get_parameter("slot.gamma").item()
+
+
+@torch.no_grad()
+def _largest(model: HostCNN, data: LocatedImages) -> float | list[float]:
+    """The share of the largest kernel, averaged over images and channels: the paper's figure 3.
+
+    Where every convolution has a slot, that of each, from the first to the last.
+    """
+    with record(model) as maps:
+        model(data.images)
+    shares = [shares[:, -1].mean().item() for shares in maps.values()]
+    return shares if len(shares) > 1 else shares[0]
+
+
+def cost(model: nn.Module, data: LocatedImages) -> dict[str, int]:
+    """Parameters that learn, and multiply-adds for one image: half of PyTorch's count of FLOPs.
+
+    What is no matrix product or convolution is not counted, such as the sorting and the running sums with
+    which `NonLocal` concatenates.
+    """
+    learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(data.images[:1])
+    return {"parameters": learned, "multiply_adds": counter.get_total_flops() // 2}
+
+
+def compare(
+    task: str,
+    slots: Iterable[str] | None = None,
+    seeds: int = 5,
+    *,
+    steps: int | None = None,
+    folder: Path = zoo.WEIGHTS,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Run a task for all slots from seed 0, then from seed 1, …; each, once done, is in `compare_<task>.json`.
+
+    Killed and called again, it goes on where it was, and ends with the same numbers. Of the slots that the
+    task keeps, the networks of seed 0 become checkpoints.
+
+    Args:
+        task: one of `TASKS`.
+        slots: some of `SLOTS`; None takes the task's own.
+        seeds: how many.
+        steps: of training; None takes the task's own.
+        folder: where the results go.
+        progress: whether to show bars.
+
+    Returns:
+        what the file holds.
+
+    Raises:
+        ValueError: no such task or slot, or the file was begun with other steps or on another machine.
+    """
+    if task not in TASKS:
+        raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
+    slots = TASKS[task].slots if slots is None else tuple(slots)
+    if unknown := [slot for slot in slots if slot not in SLOTS]:
+        raise ValueError(f"no slots {', '.join(unknown)}; there are {', '.join(SLOTS)}")
+    path, about = folder / f"compare_{task}.json", TASKS[task]
+    made: dict[str, Any] = {
+        "command": f"python -m attn_lib.lab.comparison {task}",
+        "steps": steps or about.steps,
+        "batch_size": BATCH,
+    } | machine()
+
+    def one(slot: str, seed: int) -> dict[str, Any]:
+        model, result = run(task, slot, seed, steps)
+        if slot in about.keep and seed == 0:
+            arguments = SLOTS[slot] | {"num_classes": about.classes}
+            card = {"network": "HostCNN", "arguments": arguments, "task": task}
+            kept = folder / f"{about.keep[slot]}.safetensors"
+            zoo.save(model, kept, card | made | result)
+        return result
+
+    return collect(path, made, slots, seeds, one, called="slot", progress=progress)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("tasks", nargs="*", help=f"of {', '.join(TASKS)}; none named, all")
+    parser.add_argument("--slots", nargs="+", choices=SLOTS, help="in place of the task's own")
+    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
+    parser.add_argument("--steps", type=int, help="in place of the task's own")
+    parser.add_argument("--folder", type=Path, default=zoo.WEIGHTS, help="where the results go")
+    args = parser.parse_args()
+    for task in args.tasks or TASKS:
+        compare(task, args.slots, args.seeds, steps=args.steps, folder=args.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Does a map depend on what the network has learned? Forget it layer by layer, from the top, and see.
+
+python -m attn_lib.lab.sanity     makes weights/sanity.json, of the comparison's checkpoints with a map over positions
+"""
+
+import argparse
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import scipy.stats
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..data import LocatedImages, cluttered_digits
+from ..instruments.localisation import localise
+from ..module import AttentionModule
+from . import zoo
+from .networks import HostCNN
+from .training import look, machine
+
+IMAGES = 1_000
+
+
+def forgetting(model: nn.Module, fresh: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The network, then copies that have forgotten ever more layers, from the classifier down.
+
+    Args:
+        model: trained, a `HostCNN`.
+        fresh: the same network with other random weights: what a layer is when it has forgotten.
+
+    Yields:
+        the name of the layer that is forgotten last ("" at first), and the network, for as long as it lasts: the
+        next one is made of it.
+    """
+    model = copy.deepcopy(model)
+    yield "", model
+    layers = [f"features.{i}" for i in range(len(model.get_submodule("features")))]  # type: ignore[arg-type]
+    for layer in ("classifier", "readout", "slot", *reversed(layers)):
+        part = model.get_submodule(layer)
+        if part.state_dict():
+            part.load_state_dict(fresh.get_submodule(layer).state_dict())
+            yield layer, model
+
+
+def rank_correlation(
+    first: Float[Tensor, "b h w"], second: Float[Tensor, "b h w"]
+) -> Float[Tensor, " b"]:
+    """Spearman's, over the cells of each map. A uniform map is like none: 0."""
+    ranks = [
+        torch.from_numpy(scipy.stats.rankdata(m.flatten(1), axis=1)) for m in (first, second)
+    ]
+    first, second = (rank - rank.mean(1, keepdim=True) for rank in ranks)
+    scale = first.norm(dim=1) * second.norm(dim=1)
+    return ((first * second).sum(1) / scale.where(scale > 0, torch.inf)).float()
+
+
+def sanity(model: nn.Module, fresh: nn.Module, data: LocatedImages) -> dict[str, list[dict]]:
+    """How far each map over positions stays what it was while the network forgets.
+
+    A map that does not change shows the image, not what was learned. A layer above the attention (the
+    classifier) cannot change it: only its accuracy falls.
+
+    Args:
+        model: trained, a `HostCNN` with an attention over positions.
+        fresh: the same network with other random weights.
+        data: images with boxes.
+
+    Returns:
+        for each of `positional_maps`, a row for each layer forgotten: `layer`, `similarity` to the trained
+        network's map (`rank_correlation`, averaged over images), `mass` and `hit` of `localise`, `accuracy`.
+
+    Raises:
+        ValueError: the model has no attention, or the data no boxes.
+
+    Source: Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim, "Sanity Checks for Saliency Maps", NeurIPS 2018,
+    section 3, cascading randomisation.
+    """
+    if data.boxes is None:
+        raise ValueError("sanity wants to know where the objects are; these data have no boxes")
+    image = tuple(data.images.shape[2:])
+    trained: dict[str, Tensor] = {}
+    rows: dict[str, list[dict]] = {}
+    for layer, network in forgetting(model, fresh):
+        right, maps = look(network, data)
+        trained = trained or maps
+        for name, of in maps.items():
+            place = localise(of, data.boxes, image)
+            row = {
+                "layer": layer,
+                "similarity": rank_correlation(trained[name], of).mean().item(),
+                "mass": place.mass,
+                "hit": place.hit,
+                "accuracy": right.float().mean().item(),
+            }
+            rows.setdefault(name, []).append(
+                {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
+            )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--folder", type=Path, default=zoo.WEIGHTS, help="where the result goes"
+    )
+    args = parser.parse_args()
+    data, found = cluttered_digits("test", IMAGES, seed=1), {}
+    for name in zoo.checkpoints():
+        made = zoo.card(name)
+        if made.get("task") != "where":
+            continue
+        torch.manual_seed(made["seed"] + 1_000)
+        model, fresh = zoo.load(name), HostCNN(**made["arguments"])
+        if any(isinstance(part, AttentionModule) for part in model.modules()):
+            found[name] = sanity(model, fresh, data)
+    found = {name: rows for name, rows in found.items() if rows}  # channels have no place
+    result = (
+        {"command": "python -m attn_lib.lab.sanity"}
+        | machine()
+        | {"images": IMAGES, "maps": found}
+    )
+    (args.folder / "sanity.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""Train a network and score it: what it gets right, and whether its attention lies on the object."""
+
+import platform
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ..data import LocatedImages
+from ..instruments.localisation import coverage, localise, positional_maps
+from ..instruments.recording import record
+from ..module import AttentionModule
+from .scale import (
+    Alone,
+    Checkpoint,
+    Data,
+    Shares,
+    loaded,
+    shuffled,
+)
+
+STEPS = 1_400  # gamma needs about a thousand to grow
+
+
+def classify(model: nn.Module, batch: LocatedImages, smoothing: float = 0.05) -> Tensor:
+    """Cross-entropy of the labels, smoothed: so much of each goes to all classes alike."""
+    device = next(model.parameters()).device
+    images = batch.images.to(device, memory_format=torch.channels_last)
+    return F.cross_entropy(model(images), batch.labels.to(device), label_smoothing=smoothing)
+
+
+def adamw(
+    model: nn.Module, learning_rate: float, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW with a weight decay of 0.01, and one cosine from `learning_rate` to 0."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
+    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+
+def fit(
+    model: nn.Module,
+    data: Data,
+    *,
+    loss: Callable[[nn.Module, Any], Tensor] = classify,
+    optimise: Callable[[nn.Module, float, int], tuple] = adamw,
+    steps: int = STEPS,
+    batch_size: int = 128,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+    workers: int = 0,
+    progress: bool = True,
+    watch: Callable[[nn.Module], float] | None = None,
+    accelerator: Accelerator | None = None,
+    checkpoint: str | Path | None = None,
+    every: int = 500,
+) -> list[float]:
+    """Train `model`, in this process where it lies, or wherever an `Accelerator` says.
+
+    A script that passes `accelerator=Accelerator()` runs as it is with `python` on one CPU or GPU, with
+    `torchrun` on many, and with `accelerate launch` on many GPUs. Each process then takes its share of every batch, and the
+    gradients are averaged: the same steps as with one process, but for what looks at several images at once.
+    Batch normalisation is that. Its statistics are those of each share, and the running ones the first
+    process's; on GPUs, `torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)` makes them those of the
+    batch. A network without it, such as `SimpleViT`, trains alike however many processes there are.
+
+    Args:
+        model: it is trained in place, and afterwards lies where it was trained.
+        data: such as `LocatedImages`.
+        loss: of the model on a batch of the data, averaged over its images; without it, cross-entropy of the
+            labels. With many processes, it may only call the model, which is wrapped, and a parameter
+            without a gradient stops the run.
+        optimise: gives the optimiser and the schedule of its rate, of the model, `learning_rate` and `steps`.
+        steps: optimiser steps; never a time, so that a slow machine trains the same network.
+        batch_size: images a step, of all processes together.
+        learning_rate: at its highest.
+        seed: of the order of the images, and of what the data draw at random.
+        workers: processes that read the data ahead, for each process that trains.
+        progress: whether to show a bar; of many processes, the first shows it.
+        watch: called with the model before each step; what it returns is collected.
+        accelerator: where, in how many processes and in what precision to train; its memory is freed at the end.
+        checkpoint: a file. Where it exists, the run goes on from it, and ends with the same numbers as one
+            that was never stopped.
+        every: how many steps lie between two checkpoints; the last step always is one.
+
+    Returns:
+        what `watch` returned, or the loss of the whole batch, for each step.
+
+    Raises:
+        ValueError: fewer images than one batch, a batch that the processes cannot share evenly, `every` below
+            1, or a checkpoint that is damaged or of a run with other settings.
+    """
+    run = accelerator or Alone()
+    if len(data) < batch_size:
+        raise ValueError(
+            f"fit wants at least one batch of {batch_size} images; got {len(data)}"
+        )
+    if batch_size % run.num_processes or every < 1:
+        raise ValueError(
+            "fit wants a batch size that its processes share evenly and every >= 1; got "
+            f"{batch_size=}, {run.num_processes} processes, {every=}"
+        )
+    model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer, schedule = optimise(model, learning_rate, steps)
+    wrapped, optimizer = run.prepare(model, optimizer)
+    kept = Checkpoint(
+        checkpoint,
+        run,
+        {"model": model, "optimizer": optimizer, "schedule": schedule},
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        images=len(data),
+    )
+    trace = kept.resume()
+    shares = Shares(data, seed, run.process_index, run.num_processes)
+    batches = loaded(shares, shuffled(len(data), batch_size, seed, len(trace), steps), workers)
+    hidden = not (progress and run.is_main_process)
+    bar = tqdm(batches, "training", steps, initial=len(trace), leave=False, disable=hidden)
+    try:
+        for batch in bar:
+            seen = watch(model) if watch else None
+            value = loss(wrapped, batch)
+            optimizer.zero_grad()
+            run.backward(value)
+            optimizer.step()
+            schedule.step()
+            whole = run.reduce(value.detach(), "mean").item() if seen is None else seen
+            trace.append(whole)
+            if len(trace) % every == 0 or len(trace) == steps:
+                kept.save(trace)
+    finally:
+        run.unwrap_model(wrapped, keep_fp32_wrapper=False)
+        run.free_memory()
+    model.eval()
+    return trace
+
+
+def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> dict[str, Any]:
+    """Accuracy and, where the boxes are known and the network has a map over positions, localisation.
+
+    Args:
+        model: whose `features` lay the grid of the maps.
+        data: to score it on.
+        batch_size: how many images at once.
+
+    Returns:
+        `accuracy`, and the localisation of each of `positional_maps`.
+    """
+    if data.boxes is None or not any(isinstance(m, AttentionModule) for m in model.modules()):
+        return {"accuracy": accuracy(model, data, batch_size)}
+    right, maps = look(model, data, batch_size)
+    image = tuple(data.images.shape[2:])
+    scores = {name: asdict(localise(of, data.boxes, image)) for name, of in maps.items()}
+    return {"accuracy": right.float().mean().item()} | scores
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, data: Data, batch_size: int = 500, workers: int = 0) -> float:
+    """The share of right answers.
+
+    Args:
+        model: gives a score for each class.
+        data: batches with images and labels, such as `LocatedImages`.
+        batch_size: how many images at once.
+        workers: processes that read the data ahead.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    parts = torch.arange(len(data)).split(batch_size)
+    right = [
+        model(batch.images.to(device)).argmax(1).cpu() == batch.labels
+        for batch in loaded(data, parts, workers)
+    ]
+    return torch.cat(right).float().mean().item()
+
+
+@torch.no_grad()
+def look(
+    model: nn.Module, data: LocatedImages, batch_size: int = 500
+) -> tuple[Bool[Tensor, " b"], dict[str, Float[Tensor, "b h w"]]]:
+    """Which answers are right, and the network's `positional_maps` of every image.
+
+    Raises:
+        ValueError: the model has no attention, or the data no boxes.
+    """
+    if data.boxes is None:
+        raise ValueError("look wants to know where the objects are; these data have no boxes")
+    device = next(model.parameters()).device
+    features = model.eval().get_submodule("features")(data.images[:1].to(device))
+    inside = coverage(data.boxes, tuple(features.shape[2:]), tuple(data.images.shape[2:]))
+    right, maps = [], defaultdict(list)
+    for part in torch.arange(len(data)).split(batch_size):
+        batch = data[part]
+        with record(model) as recorded:
+            logits = model(batch.images.to(device))
+        right.append(logits.argmax(1).cpu() == batch.labels)
+        on_cpu = {name: weights.cpu() for name, weights in recorded.items()}
+        for name, found in positional_maps(on_cpu, inside[part]).items():
+            maps[name].append(found)
+    return torch.cat(right), {name: torch.cat(found) for name, found in maps.items()}
+
+
+def machine() -> dict[str, str]:
+    """Where and with what a result was made."""
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"{torch.get_num_threads()} CPU threads"
+    )
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "machine": f"{platform.machine()}, {device}",
+    }

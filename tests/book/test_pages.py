@@ -1,0 +1,68 @@
+"""The built pages in a real browser, opened from the file system with the network cut."""
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from places import BUILT, ROOT
+
+from attn_lib.figures.base import FIGURES
+
+CONTENTS = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [
+    CONTENTS["root"],
+    *(page["file"] for part in CONTENTS["parts"] for page in part["chapters"]),
+    "search",
+    "genindex",
+]
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_quiet_fits_and_is_accessible(visit, name, scheme, width):
+    page = visit(name, width=width, scheme=scheme)
+    wide = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    assert wide <= 0, f"the page moves sideways by {wide} px"
+    found = Axe().run(
+        page, options={"preload": False}
+    )  # it would fetch style sheets, which files may not
+    assert found.violations_count == 0, found.generate_report()
+
+
+TIMED = """window.started = [];
+const define = customElements.define.bind(customElements);
+customElements.define = (tag, figure) => {
+  const start = figure.prototype.connectedCallback;
+  figure.prototype.connectedCallback = function () {
+    const before = performance.now();
+    start.call(this);
+    window.started.push(performance.now() - before);
+  };
+  define(tag, figure);
+};"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_all_figures_of_a_page_come_alive_within_100_milliseconds(visit, name):
+    """The best of three loads: what else the machine does is not the page's fault."""
+    text = (BUILT / f"{name}.html").read_text()
+    figures = sum(text.count(f"</{figure.tag}>") for figure in FIGURES)
+    spent = [visit(name, before=TIMED).evaluate("window.started") for _ in range(3)]
+    assert [len(each) for each in spent] == 3 * [figures]
+    assert min(map(sum, spent)) < 100, spent
+
+
+PICTURES = """[...document.querySelectorAll(".attn-plot image")].slice(0, 4).map(image => {
+  const box = image.getBoundingClientRect();
+  return [box.bottom, box.width];
+})"""
+
+
+def test_pictures_stand_side_by_side_where_there_is_room_and_in_rows_on_a_phone(visit):
+    wide = visit("spatial/self_attention", width=1200).evaluate(PICTURES)
+    assert len(wide) == 4 and len({round(bottom) for bottom, _ in wide}) == 1
+    narrow = visit("spatial/self_attention", width=390).evaluate(PICTURES)
+    assert len({round(bottom) for bottom, _ in narrow}) == 2
+    assert min(width for _, width in narrow) >= 9 * 16

@@ -1,0 +1,135 @@
+"""The recipes build the papers' networks, and take their first steps. No more of them was run."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import resnet50
+import torch
+from places import ROOT
+from resnet50 import CIFAR, RECIPES, Pictures, build, main, pictures
+from torch import nn
+from torchvision import datasets
+
+from attn_lib.lab import zoo
+
+README = ROOT / "recipes" / "README.md"
+each_recipe = pytest.mark.parametrize("name", RECIPES)
+
+
+def parameters(name: str, **options) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in build(RECIPES[name], 1000, **options).parameters())
+
+
+@pytest.mark.parametrize(
+    "name, millions",
+    {"cbam": 28.09, "selective_kernel": 27.5}.items(),  # tables of the two papers
+)
+def test_a_network_has_the_paper_s_size(name: str, millions: float):
+    digits = len(str(millions).split(".")[1])
+    assert round(parameters(name) / 1e6, digits) == millions
+
+
+def test_gates_add_what_their_formulas_say():
+    widths = [256] * 3 + [512] * 4 + [1024] * 6 + [2048] * 3
+    added = {
+        name: parameters(name) - parameters(name, without=True)
+        for name in ("squeeze_excitation", "efficient_channel")
+    }
+    assert added["squeeze_excitation"] == sum(2 * c * c // 16 for c in widths)
+    assert added["efficient_channel"] == 3 * 5 + 4 * 5 + 6 * 5 + 3 * 7  # its equation 12
+
+
+def test_non_local_is_one_block():
+    with torch.device("meta"):
+        model = build(RECIPES["non_local"], 1000)
+    (found,) = [name for name, _ in model.named_modules() if name.endswith("non_local")]
+    assert found == "layer3.4.non_local"
+
+
+@each_recipe
+def test_a_network_sees_small_pictures_and_large(name: str):
+    with torch.device("meta"):
+        small = build(RECIPES[name], 4, small=True).eval()
+        large = build(RECIPES[name], 4).eval()
+        assert large(torch.empty(2, 3, 224, 224)).shape == (2, 4)
+        features = nn.Sequential(*list(small.children())[:-2])
+        assert features(torch.empty(2, 3, 32, 32)).shape == (2, 2048, 4, 4)
+
+
+def test_selective_kernels_stride_as_the_convolution_did():
+    with torch.device("meta"):
+        model = build(RECIPES["selective_kernel"], 4).eval()
+        assert model.layer2[0].conv2(torch.empty(2, 256, 28, 28)).shape == (2, 256, 14, 14)
+
+
+def test_the_rate_falls_in_stairs():
+    optimizer, schedule = RECIPES["cbam"].optimise(nn.Linear(1, 1), 0.1, steps=1000)
+    rates = []
+    for _ in range(1000):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert [round(rates[i], 6) for i in (0, 299, 300, 599, 600, 900)] == [
+        0.1, 0.1, 0.01, 0.01, 0.001, 0.0001,
+    ]  # fmt: skip
+
+
+def test_two_steps_run_and_are_not_run_again(alone, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    arguments = ["squeeze_excitation", str(tmp_path), "--data", "random", "--workers", "0"]
+    arguments += ["--epochs", "1", "--batch-size", "8", "--out", str(tmp_path)]
+    made = main(arguments)
+    name = "random_squeeze_excitation_0"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}.{kind}" for kind in ("checkpoint", "safetensors", "json")
+    }
+    card = json.loads((tmp_path / f"{name}.json").read_text())
+    assert card["accuracy"] == made["accuracy"] and card["recipe"]["batch_size"] == 8
+    assert f"{name}: {made['accuracy']:.4f}" in capsys.readouterr().out
+    model = build(RECIPES["squeeze_excitation"], 4, small=True)
+    zoo.load_weights(model, tmp_path / f"{name}.safetensors")
+    trained = len(torch.load(tmp_path / f"{name}.checkpoint", weights_only=True)["trace"])
+    assert trained == 2
+
+    monkeypatch.setattr(resnet50, "classify", pytest.fail)  # what a further step would call
+    assert main(arguments)["loss"] == made["loss"]
+
+
+def test_pictures_are_cut_anew_each_time_for_training_alone(tmp_path: Path, monkeypatch):
+    def cifar(folder: Path, train: bool, transform, download: bool) -> datasets.FakeData:
+        return datasets.FakeData(8, (3, 32, 32), 100, transform)
+
+    monkeypatch.setattr(datasets, "CIFAR100", cifar)
+    for training in (True, False):
+        found = pictures("cifar100", tmp_path, training)
+        first, again = (found[torch.tensor([1, 2])].images for _ in range(2))
+        assert first.shape == (2, 3, 32, 32) and torch.equal(first, again) != training
+
+
+def test_imagenet_is_read_from_its_folders(tmp_path: Path):
+    image = datasets.FakeData(1, (3, 300, 260))[0][0]
+    for part in ("train", "val"):
+        (tmp_path / part / "n01440764").mkdir(parents=True)
+        image.save(tmp_path / part / "n01440764" / "a.JPEG")
+    for training in (True, False):
+        found = pictures("imagenet", tmp_path, training)
+        assert isinstance(found, Pictures) and len(found) == 1
+        assert found[torch.tensor([0])].images.shape == (1, 3, 224, 224)
+
+
+@each_recipe
+def test_the_readme_tells_the_recipe_s_numbers(name: str):
+    recipe, text = RECIPES[name], README.read_text()
+    (numbers,) = re.findall(rf"^\| `{name}` \|.*?((?:\| [\d.]+ )+)\|$", text, re.MULTILINE)
+    told = [float(number) for number in re.findall(r"[\d.]+", numbers)]
+    assert told == [recipe.batch_size, recipe.learning_rate, recipe.epochs]
+    assert (recipe.drops, recipe.weight_decay) == ((30, 60, 90), 1e-4)
+    assert "Not run here" in text and "NOT RUN HERE" in resnet50.__doc__
+
+
+def test_the_readme_tells_what_cifar_wants():
+    for number in (CIFAR["batch_size"], CIFAR["epochs"], CIFAR["factor"], *CIFAR["drops"]):
+        assert re.search(rf"CIFAR-100: .*\b{number}\b", README.read_text())
