@@ -14,10 +14,11 @@ from attn_lib.figures import LivingFigure
 
 
 def payload(name: str, tag: str, which: int = 0) -> dict:
-    """What a page's figures of that tag were published with."""
-    text = (BUILT / f"{name}.html").read_text()
-    found = re.findall(rf'<{tag} .*?json">(.*?)</script>', text, re.DOTALL)
-    return json.loads(found[which])
+    """What a page's figures of that tag were published with: their traits, and their skeleton as HTML."""
+    text = (BUILT / f"{name}.html").read_text(encoding="utf-8")
+    form = rf'<{tag} [^>]*>(.*?)<script type="application/json">(.*?)</script>'
+    still, data = re.findall(form, text, re.DOTALL)[which]
+    return json.loads(data) | {"_skeleton": ["#markup", {}, still]}
 
 
 def decoded(value: dict, dtype: str) -> np.ndarray:
@@ -42,7 +43,7 @@ def pixel(canvas: Locator, y: float, x: float) -> list[int]:
     )
 
 
-def in_jupyter(page: Page, figure: type[LivingFigure], data: dict, script: str):
+def in_jupyter(page: Page, figure: LivingFigure | type[LivingFigure], data: dict, script: str):
     """What `script` returns, run beside a figure as Jupyter runs it: a module, with a model like anywidget's.
 
     Args:

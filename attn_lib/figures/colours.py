@@ -3,6 +3,8 @@
 import matplotlib as mpl
 import numpy as np
 
+from .skeleton import Tree
+
 #: name: (on light, on dark). Each has a contrast of at least 4.5 with its page's background.
 QUANTITIES = {
     "query": ("#0b62b8", "#6cb4ff"),
@@ -21,13 +23,14 @@ def colour_table() -> bytes:
     return mpl.colormaps[COLOUR_MAP](np.arange(256), bytes=True)[:, :3].tobytes()
 
 
-def colour_bar() -> str:
-    """The colour map from left to right, as HTML: what `colourBar` of common.js makes."""
+def colour_bar() -> Tree:
+    """The colour map from left to right."""
     colours = np.frombuffer(colour_table(), np.uint8).reshape(256, 3)[::51]
     stops = ", ".join(f"rgb({red},{green},{blue})" for red, green, blue in colours)
-    return (
-        f'<span class="attn-bar" style="background: linear-gradient(to right, {stops})"></span>'
-    )
+    return [
+        "span",
+        {"class": "attn-bar", "style": f"background: linear-gradient(to right, {stops})"},
+    ]
 
 
 def theme_css() -> str:

@@ -1,11 +1,55 @@
 // What all figures use. It precedes each one's own script, in Jupyter and on a page.
 
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+const NAMESPACES = { svg: "http://www.w3.org/2000/svg", math: "http://www.w3.org/1998/Math/MathML" };
+
+// A tree of skeleton.py, [tag, attributes, ...children], as an element; text stays text, never markup.
+function build([tag, attributes, ...children], around = "http://www.w3.org/1999/xhtml") {
+  if (tag === "#markup") return document.createRange().createContextualFragment(children[0]);
+  const namespace = NAMESPACES[tag] ?? around;
+  const made = document.createElementNS(namespace, tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children); // strings become text, never markup
+  made.append(...children.map((child) => (typeof child === "string" ? child : build(child, namespace))));
   return made;
 }
+
+// The figure's elements: on a page they are there, in Jupyter they are built. From here on they respond.
+function adopt(model, el) {
+  if (!el.querySelector(".attn-living")) el.append(build(model.get("_skeleton")));
+  const root = el.querySelector(".attn-living");
+  for (const waiting of root.querySelectorAll("[data-live]")) waiting.style.visibility = "";
+  // JupyterLab has shortcuts for bare keys: an arrow on a slider would move through the notebook instead.
+  root.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey) event.stopPropagation();
+  });
+  return root;
+}
+
+// The elements that bear a name, and the first of them.
+const holes = (root, name) => [...root.querySelectorAll(`[data-hole="${name}"]`)];
+const hole = (root, name) => root.querySelector(`[data-hole="${name}"]`);
+
+// A list, slider, checkbox or radio button of the skeleton: `onChoose` gets the reader's choice, a place in the list,
+// a number or a yes. What comes back shows a value, with the words that `say` has for it.
+function control(el, onChoose, say = null) {
+  const property = { range: "valueAsNumber", "select-one": "selectedIndex" }[el.type] ?? "checked";
+  const output = say && el.parentElement.querySelector("output");
+  const follow = () => {
+    if (!say) return;
+    output.textContent = say(el[property]);
+    el.setAttribute("aria-valuetext", output.textContent);
+  };
+  el.addEventListener(el.type === "range" ? "input" : "change", () => {
+    follow();
+    onChoose(el[property]);
+  });
+  return (value) => {
+    el[property] = value;
+    follow();
+  };
+}
+
+// A template of PHRASES with its places filled: as Python's str.format.
+const fill = (template, values) => template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 function bytes(view) {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -15,66 +59,12 @@ function floats(view) {
   return Float32Array.from({ length: view.byteLength / 4 }, (_, i) => view.getFloat32(4 * i, true));
 }
 
-function percent(weight) {
-  return `${(100 * weight).toFixed(weight < 0.0995 ? 1 : 0)} %`;
-}
-
-// Controls are the browser's own, each inside its label. `onChange` gets the new value.
-
-function select(label, options, value, onChange) {
-  const control = element("select", {}, ...options.map((option, i) => element("option", { value: i }, option)));
-  control.selectedIndex = value;
-  control.addEventListener("change", () => onChange(control.selectedIndex));
-  return { el: element("label", { class: "attn-control" }, `${label} `, control), control };
-}
-
-function slider(label, { min, max, step, value }, say, onInput) {
-  const control = element("input", { type: "range", min, max, step });
-  control.value = value;
-  const output = element("output");
-  const update = () => {
-    output.textContent = say(Number(control.value));
-    control.setAttribute("aria-valuetext", output.textContent);
-  };
-  control.addEventListener("input", () => {
-    update();
-    onInput(Number(control.value));
-  });
-  update();
-  return { el: element("label", { class: "attn-control" }, `${label} `, control, " ", output), control, update };
-}
-
-function checkbox(label, checked, onChange) {
-  const control = element("input", { type: "checkbox" });
-  control.checked = checked;
-  control.addEventListener("change", () => onChange(control.checked));
-  return { el: element("label", { class: "attn-control" }, control, ` ${label}`), control };
-}
-
-function button(label, onClick) {
-  const control = element("button", { type: "button", class: "attn-button" }, label);
-  control.addEventListener("click", onClick);
-  return control;
+function percent(share) {
+  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 }
 
 // The model's trait follows the reader's choice, so that Python sees it.
 function tell(model, name, value) {
   model.set(name, value);
   model.save_changes();
-}
-
-function ready(el, model) {
-  el.classList.add("attn-living");
-  el.setAttribute("role", "group");
-  el.setAttribute("aria-label", model.get("alt"));
-  // JupyterLab has shortcuts for bare keys: an arrow on a slider would move through the notebook instead.
-  el.addEventListener("keydown", (event) => {
-    if (!event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey) event.stopPropagation();
-  });
-}
-
-// The colour map from left to right.
-function colourBar(colours) {
-  const stops = [0, 51, 102, 153, 204, 255].map((i) => `rgb(${colours.subarray(3 * i, 3 * i + 3).join()})`);
-  return element("span", { class: "attn-bar", style: `background: linear-gradient(to right, ${stops})` });
 }

@@ -37,9 +37,7 @@ function define(tag, figure) {
         const data = JSON.parse(this.querySelector("script").textContent);
         for (const name in data) data[name] = decode(data[name]);
         this.model = new PageModel(data);
-        const el = document.createElement("div");
-        figure.render({ model: this.model, el });
-        this.replaceChildren(el);
+        figure.render({ model: this.model, el: this });
       }
     },
   );

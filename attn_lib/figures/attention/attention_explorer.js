@@ -2,15 +2,12 @@
 
 const PIXELS = 480; // of a canvas's width: two for each that a reader sees, on a wide page
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-const DIRECTIONS = { "looks at": "where it looks", "is looked at by": "who looks at it" };
 const CHOICES = ["query", "cell", "layer", "head", "direction", "opacity", "links"];
-const QUERY = "#6cb4ff", KEY = "#ffa066"; // on dark pictures, whatever the page
-const HINT = "☞ Point, tap, or press arrow keys.";
 
 const isRelation = (panel) => panel.kind === "relation";
 const scaleOf = (panel) => (panel.kind === "gate" ? "gate" : "weight"); // gates do not share a sum
-const isReversed = (panel, state) => isRelation(panel) && state.direction === "is looked at by";
-const place = (cell, columns) => `row ${Math.floor(cell / columns) + 1}, column ${(cell % columns) + 1}`;
+const isReversed = (panel, state) => isRelation(panel) && state.direction === DIRECTIONS[1];
+const place = (cell, columns) => fill(PHRASES.place, { row: Math.floor(cell / columns) + 1, column: (cell % columns) + 1 });
 const within = (index, count) => Math.min(count - 1, Math.max(0, index));
 const upTo = (count) => Array.from({ length: count }, (_, i) => i);
 const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
@@ -57,33 +54,41 @@ function coverage(box, [rows, columns], [height, width]) {
 
 // The layer and the head shown, of a panel that has several.
 function describeChoice(panel, { layer, head }) {
-  const chosen = panel.layers > 1 ? [`layer ${layer + 1}`] : [];
-  if (panel.heads > 1) chosen.push(head === null ? "mean of heads" : `head ${head + 1}`);
+  const chosen = panel.layers > 1 ? [fill(PHRASES.layer, { number: layer + 1 })] : [];
+  if (panel.heads > 1) chosen.push(head === null ? PHRASES.mean_of_heads : fill(PHRASES.head, { number: head + 1 }));
   return chosen.length ? `${chosen.join(", ")}: ` : "";
 }
 
 function describe(model, panel, state, { cells, weights }) {
+  const say = (phrase, share, values = {}) => fill(PHRASES[phrase], { share: percent(share), ...values });
   const chosen = describeChoice(panel, state);
-  const gate = panel.kind === "gate", reverse = isReversed(panel, state), on = reverse ? "from" : "on";
+  const gate = panel.kind === "gate", reverse = isReversed(panel, state);
   const peak = Math.max(...weights);
-  if (reverse && peak === 0) return `${chosen}no weight from any position`;
-  const said = [`${gate ? "highest" : "most"} ${on} ${place(weights.indexOf(peak), cells[1])}: ${percent(peak)}`];
-  if (gate) said.push(`mean ${percent(sum(weights) / weights.length)}`);
+  if (reverse && peak === 0) return chosen + PHRASES.nobody;
+  const best = reverse ? "most_from" : gate ? "highest" : "most";
+  const said = [say(best, peak, { place: place(weights.indexOf(peak), cells[1]) })];
+  if (gate) said.push(say("mean", sum(weights) / weights.length));
   if (panel.box.length && peak > 0) {
     const inside = coverage(panel.box, cells, model.get("size"));
     const share = sum(weights.map((weight, i) => weight * inside[i])) / sum(gate ? inside : weights);
-    said.push(`${percent(share)} ${reverse ? "from inside" : "inside"} the box`);
+    said.push(say(reverse ? "from_inside" : "inside", share));
   }
   const [read, asked] = [state.cell ?? state.query, state.query].map((at) => placeIn(cells, model.get("grid"), at));
   const own = isRelation(panel) && read === asked;
-  said.push(`${percent(weights[read])} ${on} ${own ? "itself" : place(read, cells[1])}`);
-  if (reverse) said.push(`in all ${((sum(weights) * panel.cells[0] * panel.cells[1]) / weights.length).toFixed(1)} × an even share`);
+  said.push(say(reverse ? "read_from" : "read", weights[read], { place: own ? PHRASES.itself : place(read, cells[1]) }));
+  if (reverse) said.push(fill(PHRASES.in_all, { times: ((sum(weights) * panel.cells[0] * panel.cells[1]) / weights.length).toFixed(1) }));
   return chosen + said.join("; ");
+}
+
+function describeLinks(panel, state, drawn) {
+  const told = strongest(panel, drawn, state.links).map((at) =>
+    fill(PHRASES.link, { place: place(at, drawn.cells[1]), share: percent(drawn.weights[at]) }));
+  return told.length ? fill(PHRASES.links, { links: told.join(", ") }) : "";
 }
 
 // The image in grey, and dimmed, so that colour and brightness stand for weight alone.
 function toGrey(image, [height, width]) {
-  const context = element("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
+  const context = build(["canvas", { width, height }]).getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);
   const data = context.getImageData(0, 0, width, height);
   for (let i = 0; i < data.data.length; i += 4) {
@@ -98,11 +103,11 @@ function makePanel(model, panel) {
   const [imageHeight, imageWidth] = model.get("size");
   const height = Math.round((PIXELS * imageHeight) / imageWidth);
   const grid = model.get("grid");
-  const words = { role: "application", "aria-label": `${panel.name}. Arrow keys choose a position.` };
-  const canvas = element("canvas", { width: PIXELS, height, tabindex: "0", ...words });
+  const words = { role: "application", "aria-label": fill(PHRASES.keys, { name: panel.name }) };
+  const canvas = build(["canvas", { width: PIXELS, height, tabindex: "0", ...words }]);
   const context = canvas.getContext("2d");
   const colours = bytes(model.get("colours"));
-  const heat = element("canvas").getContext("2d");
+  const heat = build(["canvas", {}]).getContext("2d");
   let grey = null;
 
   const edges = (cell, [rows, columns]) =>
@@ -184,47 +189,35 @@ function makePanel(model, panel) {
   return { canvas, draw, setGrey: (image) => (grey = image) };
 }
 
-// The legend: the colours from 0 to the highest weight drawn; a quarter of it lies in the middle.
-function makeScale(name, colours) {
-  const top = element("span");
-  return { el: element("div", { class: "attn-scale" }, `${name} 0 %`, colourBar(colours), top), top };
-}
-
-// Each control: its element, and how it follows the state.
-function makeControls(model) {
-  const panels = model.get("panels");
+// What each control shows when its trait changes.
+function makeControls(model, root) {
+  const most = (axis) => Math.max(...model.get("panels").map((panel) => panel[axis]));
   const controls = [];
-  const [layers, heads] = ["layers", "heads"].map((axis) => Math.max(...panels.map((panel) => panel[axis])));
-  const addSlider = (label, name, { max, shift = 0, scale = 1 }, say) => {
-    const range = { min: shift, max, step: 1, value: model.get(name) * scale + shift };
-    const made = slider(label, range, say, (value) => tell(model, name, (value - shift) / scale));
-    controls.push({ el: made.el, follow: () => ((made.control.value = model.get(name) * scale + shift), made.update()) });
+  const add = (name, trait, { read = (value) => value, show = (value) => value, say = null }) => {
+    const el = hole(root, name);
+    if (!el) return;
+    const follow = control(el, (value) => tell(model, trait, read(value)), say);
+    controls.push(() => follow(show(model.get(trait))));
   };
-  const addSelect = (label, name, options, values) => {
-    const made = select(label, options, values.indexOf(model.get(name)), (i) => tell(model, name, values[i]));
-    controls.push({ el: made.el, follow: () => (made.control.selectedIndex = values.indexOf(model.get(name))) });
-  };
-  if (layers > 1) addSlider("Layer", "layer", { max: layers, shift: 1 }, (layer) => `${layer} of ${layers}`);
-  if (heads > 1) addSelect("Head", "head", ["mean of heads", ...upTo(heads).map((head) => `${head + 1}`)], [null, ...upTo(heads)]);
-  if (panels.some(isRelation)) {
-    addSelect("Show", "direction", Object.values(DIRECTIONS), Object.keys(DIRECTIONS));
-    addSlider("Links", "links", { max: 8 }, String);
-  }
-  addSlider("Opacity", "opacity", { max: 100, scale: 100 }, (share) => `${share} %`);
-  const held = () => model.get("cell") !== null;
-  const hold = checkbox("Hold, and read other cells", held(), (on) => tell(model, "cell", on ? model.get("query") : null));
-  if (panels.some(isRelation)) controls.push({ el: hold.el, follow: () => (hold.control.checked = held()) });
+  const layers = most("layers");
+  add("layer", "layer", { read: (layer) => layer - 1, show: (layer) => layer + 1, say: (layer) => fill(PHRASES.layer_of, { layer, layers }) });
+  add("head", "head", { read: (place) => (place ? place - 1 : null), show: (head) => (head === null ? 0 : head + 1) });
+  add("direction", "direction", { read: (place) => DIRECTIONS[place], show: (direction) => DIRECTIONS.indexOf(direction) });
+  add("links-shown", "links", { say: String });
+  add("opacity", "opacity", { read: (share) => share / 100, show: (share) => Math.round(100 * share), say: (share) => fill(PHRASES.opacity, { share }) });
+  add("hold", "cell", { read: (on) => (on ? model.get("query") : null), show: (cell) => cell !== null });
   return controls;
 }
 
 function render({ model, el }) {
+  const root = adopt(model, el);
   const panels = model.get("panels");
   const [rows, columns] = model.get("grid");
   const read = makeReader(model);
-  const made = panels.map((panel) => ({ ...makePanel(model, panel), note: element("output"), links: element("span", { class: "attn-unseen" }) }));
-  const scales = Object.fromEntries(panels.map((panel) => [scaleOf(panel), makeScale(scaleOf(panel), bytes(model.get("colours")))]));
-  const controls = makeControls(model);
-  const position = element("span");
+  const [pictures, notes, links] = ["picture", "note", "links"].map((name) => holes(root, name));
+  const made = panels.map((panel) => makePanel(model, panel));
+  const controls = makeControls(model, root);
+  const position = hole(root, "position");
   let shown = "";
   // `preview` is what the pointer points at, instead of what is chosen.
   function show(preview = {}) {
@@ -236,14 +229,14 @@ function render({ model, el }) {
     panels.forEach((panel, i) => (tops[scaleOf(panel)] = Math.max(tops[scaleOf(panel)] ?? 0, ...drawn[i].weights)));
     panels.forEach((panel, i) => {
       made[i].draw(state, drawn[i], tops[scaleOf(panel)]);
-      made[i].note.textContent = describe(model, panel, state, drawn[i]);
-      const links = strongest(panel, drawn[i], state.links).map((at) => `${place(at, drawn[i].cells[1])} (${percent(drawn[i].weights[at])})`);
-      made[i].links.textContent = links.length ? ` Links: ${links.join(", ")}.` : "";
+      notes[i].textContent = describe(model, panel, state, drawn[i]);
+      links[i].textContent = describeLinks(panel, state, drawn[i]);
     });
-    for (const name in tops) scales[name].top.textContent = `${percent(tops[name])}, middle ${percent(tops[name] / 4)}`;
-    const who = !panels.some(isRelation) ? "Position" : state.direction === "looks at" ? "Query" : "Key";
-    position.textContent = `${who}: ${place(state.query, columns)}.`;
-    el.dataset.query = state.query;
+    for (const [name, top] of Object.entries(tops))
+      hole(root, `top-${name}`).textContent = fill(PHRASES.top, { top: percent(top), quarter: percent(top / 4) });
+    const asked = !panels.some(isRelation) ? "position" : state.direction === DIRECTIONS[0] ? "query" : "key";
+    position.textContent = fill(PHRASES[asked], { place: place(state.query, columns) });
+    root.dataset.query = state.query;
   }
 
   const moves = () => (model.get("cell") === null ? "query" : "cell"); // what pointer and arrows move
@@ -270,18 +263,12 @@ function render({ model, el }) {
   }
   for (const name of CHOICES)
     model.on(`change:${name}`, () => {
-      for (const control of controls) control.follow();
+      for (const follow of controls) follow();
       show();
     });
 
-  ready(el, model);
-  el.classList.add("attn-explorer");
-  el.append(
-    element("div", { class: "attn-controls" }, ...controls.map((control) => control.el)),
-    element("div", { class: "attn-panels" }, ...made.map(({ canvas, note, links }, i) =>
-      element("figure", {}, canvas, element("figcaption", {}, element("strong", {}, panels[i].name), " ", note, links)))),
-    element("div", { class: "attn-foot" }, element("span", {}, position, " ", element("span", { class: "attn-hint" }, HINT)), ...Object.values(scales).map((scale) => scale.el)),
-  );
+  pictures.forEach((picture, i) => picture.replaceChildren(made[i].canvas));
+  for (const follow of controls) follow();
   show();
 
   model.get("images").forEach((url, which) => {

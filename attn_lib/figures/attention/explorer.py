@@ -9,11 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..base import LivingFigure, to_data_url, to_picture
-from ..colours import colour_table
-from .relations import Grid, quantise, stacks
-from .still import DIRECTIONS, describe, still
-
-MOST_LINKS = 8
+from ..colours import QUANTITIES, colour_table
+from ..skeleton import Tree, controls, hint, root
+from .elements import choices, panel_tree, scale
+from .inputs import by_panel, centre, require_images
+from .relations import Grid, in_steps, stacks
+from .view import DIRECTIONS, MOST_LINKS, PHRASES, View, describe, describe_position
 
 
 class AttentionExplorer(LivingFigure):
@@ -54,6 +55,13 @@ class AttentionExplorer(LivingFigure):
     """
 
     name = "attention_explorer"
+    phrases = PHRASES
+    constants = {
+        "DIRECTIONS": DIRECTIONS,
+        # On dark pictures, whatever the page.
+        "QUERY": QUANTITIES["query"][1],
+        "KEY": QUANTITIES["key"][1],
+    }
 
     images = traitlets.List(traitlets.Unicode()).tag(sync=True)  # data URLs
     size = traitlets.List(traitlets.Int()).tag(sync=True)  # an image's height and width
@@ -97,9 +105,9 @@ class AttentionExplorer(LivingFigure):
         found, grid = stacks(maps or {}, gates or {}, grid, key_grid)
         if not 2 <= levels <= 255:
             raise ValueError(f"levels go from 2 to 255; got {levels}")
-        of_panel = _by_panel("image", image, list(found))
-        size = _require_images(list(of_panel.values()), grid)
-        boxes = {} if box is None else _by_panel("box", box, list(found))
+        of_panel = by_panel("image", image, list(found))
+        size = require_images(list(of_panel.values()), grid)
+        boxes = {} if box is None else by_panel("box", box, list(found))
         images = list({id(each): each for each in of_panel.values()}.values())
         panels, weights, peaks = [], b"", b""
         for name, stack in found.items():
@@ -115,7 +123,7 @@ class AttentionExplorer(LivingFigure):
                     "start": [len(weights), len(peaks)],
                 }
             )
-            steps, highest = quantise(stack.weights, levels)
+            steps, highest = in_steps(stack.weights, levels)
             weights, peaks = weights + steps, peaks + highest
         self.pictures = [to_picture(each) for each in images]
         super().__init__(
@@ -128,7 +136,7 @@ class AttentionExplorer(LivingFigure):
             peaks=peaks,
             levels=levels,
             colours=colour_table(),
-            query=_centre(panels[0]["box"], size, grid) if query is None else query,
+            query=centre(panels[0]["box"], size, grid) if query is None else query,
             cell=cell,
             layer=max(panel["layers"] for panel in panels) - 1 if layer is None else layer,
             head=head,
@@ -136,13 +144,12 @@ class AttentionExplorer(LivingFigure):
             opacity=opacity,
             links=links,
         )
-        if (weight := self.weight()) > budget:
-            raise ValueError(
-                f"the figure weighs {weight:,} bytes compressed, more than its {budget=:,}; its weights "
-                f"{[stack.weights.shape for stack in found.values()]} are {len(self.weights):,} bytes of it "
-                "before compression: take fewer layers, heads or maps, a coarser grid "
-                "(attn_lib.figures.coarsen), fewer levels (31 for one), or a higher budget"
-            )
+        self.require_budget(
+            budget,
+            f"its weights {[stack.weights.shape for stack in found.values()]} are {len(self.weights):,} bytes "
+            "of it before compression; take fewer layers, heads or maps, a coarser grid "
+            "(attn_lib.figures.coarsen), fewer levels (31 for one), or a higher budget",
+        )
 
     @traitlets.validate("query", "cell", "layer", "head", "opacity", "links", "direction")
     def _check_choice(self, proposal):
@@ -198,10 +205,61 @@ class AttentionExplorer(LivingFigure):
 
     def describe(self, name: str) -> str:
         """What the panel of that name shows, in words."""
-        return describe(self, self.panel(name))
+        return describe(self.view(self.panel(name)))
 
-    def still(self) -> str:
-        return still(self)
+    def view(self, panel: dict) -> View:
+        """What a panel shows now."""
+        weights, reverse = self.attention_map(panel["name"]), self.reverses(panel)
+        asked = panel["cells"] if reverse else self.grid
+        own = self.place_in(weights.shape, self.query)
+        read = own if self.cell is None else self.place_in(weights.shape, self.cell)
+        relation = panel["kind"] == "relation"
+        return View(
+            panel=panel,
+            weights=weights,
+            size=(self.size[0], self.size[1]),
+            reverse=reverse,
+            choice=(self.layer, self.head),
+            asked=((asked[0], asked[1]), self.place_in(asked, self.query)),
+            read=read,
+            own=relation and read == own,
+            marked=self.cell is not None or not relation,
+            links=self.strongest(panel["name"]),
+        )
+
+    def skeleton(self, live: bool = False) -> Tree:
+        views = [self.view(panel) for panel in self.panels]
+        tops: dict[str, float] = {}  # of each scale, the highest weight drawn
+        for view in views:
+            tops[view.scale] = max(tops.get(view.scale, 0.0), float(view.weights.max()))
+        colours = self.colours, self.opacity
+        panels = [
+            panel_tree(view, self.pictures[view.panel["image"]], tops[view.scale], *colours)
+            for view in views
+        ]
+        counts = self.most("layers"), self.most("heads")
+        state = {
+            name: getattr(self, name)
+            for name in ("layer", "head", "cell", "links", "opacity", "direction")
+        }
+        made = choices(state, *counts, any(view.kind == "relation" for view in views))
+        position = [
+            "span",
+            {"data-hole": "position"},
+            describe_position(views, self.query, self.grid[1]),
+        ]
+        return root(
+            "attn-explorer",
+            self.alt,
+            controls(*made),
+            ["div", {"class": "attn-panels"}, *panels],
+            [
+                "div",
+                {"class": "attn-foot"},
+                ["span", {}, position, " ", hint(PHRASES["hint"])],
+                *map(scale, tops, tops.values()),
+            ],
+        )
 
     def panel(self, name: str) -> dict:
         for panel in self.panels:
@@ -232,32 +290,3 @@ class AttentionExplorer(LivingFigure):
         steps = np.frombuffer(self.weights, np.uint8, prod(shape), start)
         peaks = np.frombuffer(self.peaks, "<f4", prod(shape[:3]), first)
         return steps.reshape(shape), peaks.reshape(shape[:3])
-
-
-def _by_panel(what: str, given, names: list[str]) -> dict:
-    if not isinstance(given, Mapping):
-        return dict.fromkeys(names, given)
-    if set(given) != set(names):
-        raise ValueError(f"one {what} for each panel {names} is wanted; got {list(given)}")
-    return dict(given)
-
-
-def _require_images(images: list[Tensor], grid: Grid) -> Grid:
-    shapes = [tuple(image.shape) for image in images]
-    shape = shapes[0]
-    if len(set(shapes)) > 1:
-        raise ValueError(f"images of one size are wanted; got {shapes}")
-    if len(shape) != 3 or shape[0] != 3 or shape[1] < grid[0] or shape[2] < grid[1]:
-        raise ValueError(
-            f"an image (3, h, w) at least as large as the grid {grid} is wanted; got {shape}"
-        )
-    return shape[1], shape[2]
-
-
-def _centre(box: list[int], image: Grid, grid: Grid) -> int:
-    left, top, right, bottom = box or (0, 0, image[1], image[0])
-    row, column = (
-        (top + bottom) * grid[0] // (2 * image[0]),
-        (left + right) * grid[1] // (2 * image[1]),
-    )
-    return row * grid[1] + column

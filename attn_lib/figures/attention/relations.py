@@ -104,7 +104,7 @@ def square(cells: int, keys: int | None = None) -> Grid:
     raise ValueError(f"{cells} positions are no square: say their grid=(rows, columns)")
 
 
-def quantise(weights: np.ndarray, levels: int) -> tuple[bytes, bytes]:
+def in_steps(weights: np.ndarray, levels: int) -> tuple[bytes, bytes]:
     """Each row in steps of its peak over `levels`, as uint8; and the peaks, as float32."""
     peaks = weights.max(-1)
     steps = weights / np.where(peaks > 0, peaks, 1)[..., None] * levels

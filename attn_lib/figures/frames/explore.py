@@ -1,6 +1,5 @@
 """explore: any plotting function of a few choices as a figure that responds, with a kernel and without."""
 
-import html
 import itertools
 import math
 import traceback
@@ -13,6 +12,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from ..base import LivingFigure, require_alt
+from ..skeleton import Tree, controls, hint, root, select, slider
 from .frames import common_window, size_of, to_pictures
 
 SHORT = 3  # values that a list shows as well as a slider
@@ -45,11 +45,11 @@ def explore(
             another size than the first, or the frames weigh more than the budget.
     """
     figure = FrameExplorer(fn, alt, {name: list(values) for name, values in grid.items()}, live)
-    if (weight := figure.weight()) > budget:
-        raise ValueError(
-            f"{len(figure.frames)} frames weigh {weight:,} bytes compressed, above the budget of "
-            f"{budget:,}: give fewer values, smaller pictures or a larger budget"
-        )
+    figure.require_budget(
+        budget,
+        f"its {len(figure.frames)} frames are too many or too large; give fewer values, smaller pictures "
+        "or a larger budget",
+    )
     return figure
 
 
@@ -57,6 +57,7 @@ class FrameExplorer(LivingFigure):
     """The frames of a function over the grid of its choices: made by `explore`, which see."""
 
     name = "frame_explorer"
+    phrases = {"computing": "computing …"}
 
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)  # of the choices
     grid = traitlets.List(traitlets.List()).tag(sync=True)  # their values in the page
@@ -166,47 +167,54 @@ class FrameExplorer(LivingFigure):
         places = [axis.index(value) for value, axis in zip(values, self.grid, strict=True)]
         return int(np.ravel_multi_index(places, [len(axis) for axis in self.grid]))
 
-    def still(self) -> str:
-        # The elements that frame_explorer.js makes, so that nothing moves when it takes over. A page
-        # has no frame beyond the grid: there, both begin with the first.
-        index = self._index(self.choice) or 0
-        places = np.unravel_index(index, [len(axis) for axis in self.grid])
-        controls = "".join(map(self._control, range(len(self.names)), map(int, places)))
-        words = html.escape(self.words[index])
-        panels = "".join(
-            f"<figure>{_markup(self.pictures[picture], f'{panel}: ' if panel else '', words)}"
-            f"{f'<figcaption>{html.escape(panel)}</figcaption>' if panel else ''}</figure>"
-            for panel, picture in zip(self.panels, self.frames[index], strict=True)
-        )
-        room = html.escape(max(self.words, key=len))
-        return (
-            f'<div class="attn-living attn-frames attn-still" role="group" aria-label="{html.escape(self.alt)}">'
-            f'<div class="attn-controls"><span class="attn-hint">☞</span>{controls}</div>'
-            f'<div class="attn-panels">{panels}</div><div class="attn-words"><output>{words}</output>'
-            f'<span aria-hidden="true">{room}</span></div></div>'
-        )
-
-    def _control(self, axis: int, place: int) -> str:
-        name = html.escape(self.names[axis].replace("_", " "))
-        labels = [
-            html.escape(self.labels[axis][self.offered[axis].index(value)])
-            for value in self.grid[axis]
-        ]
-        if self.ranges[axis]:
-            control = f'<input type="range" max="{len(labels) - 1}" value="{place}"> <output>{labels[place]}</output>'
+    def skeleton(self, live: bool = False) -> Tree:
+        # A page has no frame beyond the grid, and begins with the first in its place.
+        chosen = self.choice if live or self._index(self.choice) is not None else self._first()
+        index = self._index(chosen)
+        if index is None:
+            frame, words = [""] * len(self.panels), self.phrases["computing"]
         else:
-            options = "".join(
-                f"<option{' selected' * (i == place)}>{label}</option>"
-                for i, label in enumerate(labels)
-            )
-            control = f"<select>{options}</select>"
-        return f'<label class="attn-control">{name} {control}</label>'
+            frame = [self.pictures[picture] for picture in self.frames[index]]
+            words = self.words[index]
+        panels = zip(self.panels, frame, strict=True)
+        room = max(self.words, key=len)  # for the longest words, so that nothing jumps
+        return root(
+            "attn-frames",
+            self.alt,
+            controls(
+                hint(""), *(self._control(axis, chosen, live) for axis in range(len(chosen)))
+            ),
+            ["div", {"class": "attn-panels"}, *(_panel(*panel, words) for panel in panels)],
+            [
+                "div",
+                {"class": "attn-words"},
+                ["output", {"data-hole": "words"}, words],
+                ["span", {"aria-hidden": "true"}, room],
+            ],
+            ["pre", {"class": "attn-error", "role": "alert", "data-hole": "error"}],
+        )
+
+    def _first(self) -> dict:
+        return {name: axis[0] for name, axis in zip(self.names, self.grid, strict=True)}
+
+    def _control(self, axis: int, choice: dict, live: bool) -> Tree:
+        name, offered = self.names[axis], self.offered[axis]
+        values = offered if live else self.grid[axis]
+        labels = [self.labels[axis][offered.index(value)] for value in values]
+        place, label = values.index(choice[name]), name.replace("_", " ")
+        if self.ranges[axis]:
+            return slider("choice", label, (0, len(values) - 1), place, labels[place])
+        return select("choice", label, labels, place)
 
 
-def _markup(picture: str, panel: str, words: str) -> str:
+def _panel(name: str, picture: str, words: str) -> Tree:
     if picture.startswith("<svg"):
-        return picture
-    return f'<img src="{picture}" alt="{html.escape(panel)}{words}">'
+        drawn = [["#markup", {}, picture]]
+    else:
+        said = f"{name}: {words}" if name else words
+        drawn = [["img", {"src": picture, "alt": said}]] if picture else []
+    caption = [["figcaption", {}, name]] if name else []
+    return ["figure", {"data-hole": "panel"}, *drawn, *caption]
 
 
 def _is_range(values: list) -> bool:

@@ -1,0 +1,164 @@
+"""Whatever its state, a figure is the same three times: still, brought to life on a page, and in Jupyter."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from browsing import in_jupyter
+from playwright.sync_api import Locator, Page
+
+from attn_lib.figures import (
+    AttentionExplorer,
+    FrameExplorer,
+    LivingFigure,
+    explore,
+    page_script,
+    page_style,
+)
+from attn_lib.figures.base import FIGURES
+
+ALT = "What one sees in the figure."
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def relation(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=generator()).pow(4).softmax(-1)
+
+
+def attention() -> AttentionExplorer:
+    image = torch.rand(3, 24, 36, generator=generator())
+    return AttentionExplorer(
+        image,
+        {"all < keys": relation(2, 3, 24, 24), "one": relation(24, 24)},
+        gates={"gate": torch.rand(3, 4, generator=generator())},
+        grid=(4, 6),
+        box=torch.tensor([3, 3, 19, 14]),
+        alt=ALT,
+    )
+
+
+def images(strength: float, crossed: bool) -> tuple[dict, str]:
+    image = torch.full((3, 4, 5), strength)
+    return {"left": image, "right": 1 - image}, f"Strength {strength} & crossed: {crossed}"
+
+
+def frames() -> FrameExplorer:
+    return explore(images, alt=ALT, strength=[0.125, 0.25, 0.375, 0.5], crossed=[False, True])
+
+
+SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
+    "attention": (attention, [
+        {},
+        {"query": 9, "layer": 0, "head": 2, "direction": "is looked at by", "links": 3, "opacity": 0.125},
+        {"query": 23, "cell": 4, "head": None, "links": 8},
+        {"cell": 23, "direction": "is looked at by", "opacity": 0.0},
+    ]),
+    "frames": (frames, [{}, {"choice": {"strength": 0.375, "crossed": True}}]),
+}  # fmt: skip
+each_state = pytest.mark.parametrize(
+    ("make", "state"),
+    [
+        pytest.param(make, state, id=f"{name}-{i}")
+        for name, (make, states) in SAMPLES.items()
+        for i, state in enumerate(states)
+    ],
+)
+
+# An element as one sees and hears it: what is displayed, with the values of controls, not how it came to be.
+CANONICAL = """root => {
+  const dropped = ["selected", "checked", "value", "open", "data-query", "data-channel", "data-step"];
+  const canonical = node => {
+    if (node.nodeType === Node.TEXT_NODE) return node.data;
+    if (getComputedStyle(node).display === "none") return null;
+    if (node.dataset?.hole === "picture") return "picture";
+    const given = {};
+    for (const { name, value } of node.attributes) if (!dropped.includes(name)) given[name] = value;
+    if (given["aria-busy"] === "false") delete given["aria-busy"];
+    if ("data-live" in given) delete given.style;
+    if (given.class !== undefined) given.class = given.class.split(" ").filter(Boolean).sort().join(" ");
+    for (const name of ["selectedIndex", "checked", "open"]) if (name in node) given["." + name] = node[name];
+    if (node.type === "range") given[".value"] = node.value;
+    const children = [];
+    for (const child of [...node.childNodes].map(canonical))
+      if (typeof child === "string" && typeof children.at(-1) === "string") children.push(children.pop() + child);
+      else if (child !== null && child !== "") children.push(child);
+    return [node.localName, given, ...children];
+  };
+  return canonical(root);
+}"""
+# Each picture as 12 × 8 colours.
+PICTURES = """async root => Promise.all([...root.querySelectorAll("[data-hole=picture] > *")].map(async picture => {
+  if (picture.decode) await picture.decode();
+  const small = new OffscreenCanvas(12, 8).getContext("2d", { willReadFrequently: true });
+  small.imageSmoothingQuality = "high";
+  small.drawImage(picture, 0, 0, 12, 8);
+  return Array.from(small.getImageData(0, 0, 12, 8).data);
+}))"""
+
+
+@pytest.fixture
+def opened(browser, tmp_path: Path):
+    """Open a figure on a page of its own, with or without its script."""
+    context = browser.new_context(viewport={"width": 900, "height": 900})
+    complaints: list[str] = []
+
+    def open_page(figure: LivingFigure, script: str) -> Page:
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        path = tmp_path / f"{len(context.pages)}.html"
+        script = f"<script>{script}</script>" if script else ""
+        style = f"<meta charset='utf-8'><style>{page_style()}</style>"
+        body = f"<body style='width: 720px'>{figure.to_html()}{script}"
+        path.write_text(f"<!doctype html>{style}{body}", encoding="utf-8")
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    context.close()
+    assert complaints == []
+
+
+def seen(page: Page) -> tuple[list, list[np.ndarray]]:
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    root: Locator = page.locator(".attn-living")
+    return root.evaluate(CANONICAL), [np.array(each) for each in root.evaluate(PICTURES)]
+
+
+@each_state
+def test_a_figure_is_the_same_still_alive_and_in_jupyter(opened, make, state):
+    figure = make()
+    alive = opened(figure, page_script())
+    for name, value in state.items():
+        alive.evaluate(
+            "([name, value]) => document.querySelector('.attn-figure').model.set(name, value)",
+            [name, value],
+        )
+        setattr(figure, name, value)
+    still, pictures = seen(opened(figure, ""))
+    on_page, drawn = seen(alive)
+    assert on_page == still
+    for picture, canvas in zip(pictures, drawn, strict=True):
+        assert np.abs(picture - canvas).mean() < 8
+
+    jupyter, fresh = opened(figure, "document.body.replaceChildren()"), make()
+    data = json.loads(fresh.to_html().split('json">')[1].split("</script>")[0])
+    data["_skeleton"] = fresh._skeleton
+    # A view that opens late: the state changed after the skeleton was made.
+    data |= state
+    in_jupyter(jupyter, figure, data, "document.body.style.width = '720px'")
+    built, drawn = seen(jupyter)
+    assert built == still
+    for picture, canvas in zip(pictures, drawn, strict=True):
+        assert np.abs(picture - canvas).mean() < 8
+
+
+def test_every_kind_of_figure_is_held_so():
+    assert {type(make()).name for make, _ in SAMPLES.values()} == {
+        figure.name for figure in FIGURES
+    }
