@@ -1,6 +1,7 @@
 """The AttentionExplorer in Python: it refuses what it cannot show, and returns and says what it draws."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from places import ROOT, TESTS
 
 from attn_lib.figures import AttentionExplorer, coarsen
 
@@ -46,16 +48,16 @@ def many(**changed) -> AttentionExplorer:
     return AttentionExplorer(**(arguments | changed))
 
 
-def payload(figure: AttentionExplorer) -> dict:
+def published_traits(figure: AttentionExplorer) -> dict:
     found = re.search(r'<script type="application/json">(.*)</script>', figure.to_html())
     return json.loads(found[1])
 
 
 def test_it_is_the_same_bytes_each_time_and_in_each_process():
-    code = "from tests.test_attention_explorer import many; print(many(links=3).to_html())"
-    twin = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    code = "from test_attention_explorer import many; print(many(links=3).to_html())"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, TESTS)))}
+    run = {"capture_output": True, "text": True, "check": True, "cwd": TESTS / "figures"}
+    twin = subprocess.run([sys.executable, "-c", code], env=environment, **run)
     figure = many(links=3)
     assert figure.to_html() == many(links=3).to_html() == twin.stdout.rstrip("\n")
 
@@ -177,7 +179,7 @@ def test_each_panel_has_its_image_and_box():
 
 def test_the_published_figure_holds_all_its_data_and_stands_without_scripts():
     figure = many(links=2)
-    page, data = figure.to_html(), payload(figure)
+    page, data = figure.to_html(), published_traits(figure)
     assert set(data) == figure._own_traits()
     assert [panel["name"] for panel in data["panels"]] == [
         "layers",

@@ -176,7 +176,9 @@ def test_an_error_beyond_the_grid_is_shown_and_raised():
 def test_a_grid_above_its_budget_is_refused_with_the_number():
     weight = squares().weight()
     assert squares(budget=weight).weight() == weight
-    with pytest.raises(ValueError, match=rf"8 frames weigh {weight:,} bytes .* {weight - 1:,}"):
+    with pytest.raises(
+        ValueError, match=rf"weighs {weight:,} bytes .* budget={weight - 1:,}: its 8 frames"
+    ):
         squares(budget=weight - 1)
 
 
