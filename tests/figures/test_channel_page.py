@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page
 
 from attn_lib.data import cluttered_digits
 from attn_lib.figures import ChannelExplorer
+from attn_lib.figures.numbers import fixed
 from attn_lib.lab import zoo
 
 GALLERY, TAG = "appendix/gallery", "channel-explorer"
@@ -82,9 +83,8 @@ def agrees(page: Page, which: int, figure: ChannelExplorer) -> None:
             level = round(255 * (values[row, column] - low) / ((high - low) or 1))
             got = pixel(canvas, (row + 0.5) / h, (column + 0.5) / w)[:3]
             assert np.abs(colours[level] - got).max() <= 3
-        assert f": {values.min():.2f} to {values.max():.2f}" in canvas.get_attribute(
-            "aria-label"
-        )
+        ends = f": {fixed(values.min(), 2)} to {fixed(values.max(), 2)}"
+        assert ends in canvas.get_attribute("aria-label")
 
 
 @each_figure
@@ -271,7 +271,7 @@ def test_jupyter_runs_the_same_script_and_python_sees_each_choice(visit):
         for (const radio of [...el.querySelectorAll("[type=radio]")].slice(2, 3)) radio.click();
         el.querySelector("[type=checkbox]").click();
         python("channel", 3);
-        return [told, el.dataset.channel];""",
+        return [told, el.querySelector(".attn-living").dataset.channel];""",
     )
     channel = payload(GALLERY, TAG)["channel"] + 1
     choices = [["channel", channel], "saved", ["image", 2], "saved", ["sorted", True], "saved"]
