@@ -216,13 +216,14 @@ def test_nothing_moves_as_one_steps_through_it(visit, width):
     figure.scales = figure._scales.astype("<f4").tobytes()
     page = visit(GALLERY, width=width)
     places = page.evaluate(
-        """html => {
+        """async html => {
           document.querySelector("article").insertAdjacentHTML("afterbegin", html);
-          const { model } = document.querySelector("channel-explorer"), places = new Set();
-          const parts = document.querySelector("channel-explorer").querySelectorAll(".attn-living, .attn-living > *, .attn-term, .attn-bar");
+          const figure = document.querySelector("channel-explorer"), places = new Set(), { model } = figure;
+          const parts = figure.querySelectorAll(".attn-living, .attn-living > *, .attn-term, .attn-bar");
           for (const series of [0, 1]) for (const sorted of [false, true]) for (const image of [0, 1, 2])
             for (let channel = 0; channel < 12; channel++) {
               for (const [name, value] of Object.entries({ series, sorted, image, channel })) model.set(name, value);
+              await figure.querySelector("[data-hole=input]").decode();
               places.add(JSON.stringify(Array.from(parts, part => part.getBoundingClientRect())));
             }
           return [...places];
