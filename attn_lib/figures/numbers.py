@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 def fixed(number: float, digits: int) -> str:
     """As JavaScript's toFixed: a half goes up, where Python's own formatting takes it to the even digit."""
-    exact = Decimal(float(number))
+    exact = Decimal(float(number) + 0.0)  # JavaScript shows no -0
     return str(exact.quantize(Decimal(10) ** -digits, ROUND_HALF_UP))
 
 

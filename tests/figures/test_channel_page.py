@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page
 
 from attn_lib.data import cluttered_digits
 from attn_lib.figures import ChannelExplorer
+from attn_lib.figures.numbers import fixed
 from attn_lib.lab import zoo
 
 GALLERY, TAG = "appendix/gallery", "channel-explorer"
@@ -82,9 +83,8 @@ def agrees(page: Page, which: int, figure: ChannelExplorer) -> None:
             level = round(255 * (values[row, column] - low) / ((high - low) or 1))
             got = pixel(canvas, (row + 0.5) / h, (column + 0.5) / w)[:3]
             assert np.abs(colours[level] - got).max() <= 3
-        assert f": {values.min():.2f} to {values.max():.2f}" in canvas.get_attribute(
-            "aria-label"
-        )
+        ends = f": {fixed(values.min(), 2)} to {fixed(values.max(), 2)}"
+        assert ends in canvas.get_attribute("aria-label")
 
 
 @each_figure
@@ -92,12 +92,8 @@ def test_what_is_drawn_is_what_python_says_wherever_one_looks(visit, which):
     page, figure = visit(GALLERY), twin(which, payload(GALLERY, TAG, which))
     agrees(page, which, figure)
     for series, image, ranked, channel in ((0, 3, False, 9), (1, 2, True, 0), (0, 5, True, 31)):
-        figure.series, figure.image, figure.sorted, figure.channel = (
-            series,
-            image,
-            ranked,
-            channel,
-        )
+        figure.series, figure.image = series, image
+        figure.sorted, figure.channel = ranked, channel
         root(page, which).get_by_role("combobox").select_option(index=series)
         root(page, which).get_by_role("radio").nth(image).check()
         root(page, which).get_by_role("checkbox").set_checked(ranked)
@@ -160,13 +156,8 @@ def test_the_keyboard_alone_reaches_everything(visit):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.getAttribute('role')") == "slider"
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    for key, now in {
-        "Home": 0,
-        "ArrowLeft": 0,
-        "ArrowRight": 1,
-        "PageUp": 11,
-        "End": 31,
-    }.items():
+    reached = {"Home": 0, "ArrowLeft": 0, "ArrowRight": 1, "PageUp": 11, "End": 31}
+    for key, now in reached.items():
         page.keyboard.press(key)
         assert shown(page, 0) == now
         assert figure.get_by_role("slider").get_attribute("aria-valuetext") == f"channel {now}"
@@ -212,19 +203,45 @@ def test_nothing_jumps_when_the_figure_comes_alive(visit, which, width):
     assert abs(still.bounding_box()["height"] - living.bounding_box()["height"]) <= 2
 
 
+@pytest.mark.parametrize("width", [1200, 390])
+def test_nothing_moves_as_one_steps_through_it(visit, width):
+    names = {"a 0": (8, 8), "a name longer than any of the others": (8, 16), "m" * 60: (16, 8)}
+    figure = ChannelExplorer(
+        {name: torch.rand(3, *size) for name, size in names.items()},
+        {"one": torch.rand(3, 12), "another": torch.rand(3, 12)},
+        features=dict.fromkeys(("one", "another"), torch.rand(3, 12, 3, 4) - 0.5),
+        channel=0, alt=ALT,
+    )  # fmt: skip
+    figure._scales *= 10.0 ** np.arange(-3, 3).repeat(2)[:, None]
+    figure.scales = figure._scales.astype("<f4").tobytes()
+    page = visit(GALLERY, width=width)
+    places = page.evaluate(
+        """async html => {
+          document.querySelector("article").insertAdjacentHTML("afterbegin", html);
+          const figure = document.querySelector("channel-explorer"), places = new Set(), { model } = figure;
+          const parts = figure.querySelectorAll(".attn-living, .attn-living > *, .attn-term, .attn-bar");
+          for (const series of [0, 1]) for (const sorted of [false, true]) for (const image of [0, 1, 2])
+            for (let channel = 0; channel < 12; channel++) {
+              for (const [name, value] of Object.entries({ series, sorted, image, channel })) model.set(name, value);
+              await figure.querySelector("[data-hole=input]").decode();
+              places.add(JSON.stringify(Array.from(parts, part => part.getBoundingClientRect())));
+            }
+          return [...places];
+        }""",
+        figure.to_html(),
+    )
+    assert len(places) == 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @pytest.mark.parametrize(
     "media", [{"forced_colors": "active"}, {"color_scheme": "dark"}, {"media": "print"}]
 )
 def test_the_bars_stand_out_in_every_medium(visit, media):
     page = visit(GALLERY)
     page.emulate_media(**media)
-    for part in (
-        "svg .attn-part",
-        "svg .attn-mean",
-        "svg .attn-chosen",
-        "canvas",
-        ".attn-words",
-    ):
+    drawn = [f"svg .attn-{kind}" for kind in ("part", "mean", "chosen")]
+    for part in (*drawn, "canvas", ".attn-words"):
         assert root(page, 1).locator(part).first.is_visible(), part
     colour = (
         "el => { const s = getComputedStyle(el); return s.fill === 'none' ? s.stroke : s.fill }"
@@ -271,7 +288,7 @@ def test_jupyter_runs_the_same_script_and_python_sees_each_choice(visit):
         for (const radio of [...el.querySelectorAll("[type=radio]")].slice(2, 3)) radio.click();
         el.querySelector("[type=checkbox]").click();
         python("channel", 3);
-        return [told, el.dataset.channel];""",
+        return [told, el.querySelector(".attn-living").dataset.channel];""",
     )
     channel = payload(GALLERY, TAG)["channel"] + 1
     choices = [["channel", channel], "saved", ["image", 2], "saved", ["sorted", True], "saved"]

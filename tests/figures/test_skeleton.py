@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page
 
 from attn_lib.figures import (
     AttentionExplorer,
+    ChannelExplorer,
     FrameExplorer,
     LivingFigure,
     explore,
@@ -52,6 +53,47 @@ def frames() -> FrameExplorer:
     return explore(images, alt=ALT, strength=[0.125, 0.25, 0.375, 0.5], crossed=[False, True])
 
 
+def eighths(*shape: int) -> torch.Tensor:
+    """Numbers in [0, 1] many of which are equal, and many in the middle between two of two digits."""
+    return torch.randint(0, 9, shape, generator=generator()) / 8
+
+
+def pictures() -> dict[str, torch.Tensor]:
+    """Of two shapes, and with names that markup could take for its own."""
+    names = ("a 0", "a & b, <em>barred</em>", "a 2")
+    sizes = ((12, 8), (8, 12), (9, 9))
+    return {
+        name: torch.rand(3, *size, generator=generator())
+        for name, size in zip(names, sizes, strict=True)
+    }
+
+
+def gates() -> ChannelExplorer:
+    features = 4 * eighths(3, 7, 3, 4) - 2
+    return ChannelExplorer(
+        pictures(),
+        {"trained < 9": eighths(3, 7), "untrained": torch.full((3, 7), 0.5)},
+        features={"trained < 9": features, "untrained": torch.zeros(3, 7, 3, 4)},
+        alt=ALT,
+    )
+
+
+def shares() -> ChannelExplorer:
+    weights = torch.rand(3, 3, 5, generator=generator()).softmax(1)
+    return ChannelExplorer(
+        pictures(),
+        {"one": weights},
+        features={"one": torch.randn(3, 3, 5, 4, 4, generator=generator())},
+        branches=("3×3", "5×5 & <dilated>", "7×7"),
+        kind="classes & kinds",
+        alt=ALT,
+    )
+
+
+def many_gates() -> ChannelExplorer:
+    return ChannelExplorer(pictures(), {"one": eighths(3, 200)}, alt=ALT)
+
+
 SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
     "attention": (attention, [
         {},
@@ -59,6 +101,14 @@ SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
         {"query": 23, "cell": 4, "head": None, "links": 8},
         {"cell": 23, "direction": "is looked at by", "opacity": 0.0},
     ]),
+    "gates": (gates, [
+        {},
+        {"image": 1, "channel": 0},
+        {"image": 2, "channel": 6, "sorted": True},
+        {"series": 1, "channel": 3},
+    ]),
+    "shares": (shares, [{}, {"image": 1, "channel": 4, "sorted": True}]),
+    "many_gates": (many_gates, [{}, {"image": 2, "channel": 199, "sorted": True}]),
     "frames": (frames, [{}, {"choice": {"strength": 0.375, "crossed": True}}]),
 }  # fmt: skip
 each_state = pytest.mark.parametrize(

@@ -1,17 +1,13 @@
-"""What a ChannelExplorer is made of: its numbers, checked and quantised, and its bars."""
+"""The numbers of a ChannelExplorer: checked, in one array, and in few bytes."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-BARS = 64  # side by side, at most: on a phone each is then 5 pixels wide
-HEIGHTS = {1: 9.0, 2: 6.0}  # in rem, of one or two chunks of bars; of more: 3.5
 
-
-def require_weights(
+def stack_weights(
     weights: Mapping[str, Tensor], images: int, branches: Sequence[str]
 ) -> np.ndarray:
     """The weights as one array (series, images, parts, c); a gate is a single part.
@@ -52,7 +48,7 @@ def _require_shares(name: str, weights: Tensor, are_shares: bool) -> None:
         )
 
 
-def require_features(
+def stack_features(
     features: Mapping[str, Tensor] | None, weights: Mapping[str, Tensor], shape: tuple[int, ...]
 ) -> np.ndarray | None:
     """The features as one array (series, images, parts, c, h, w), beside weights of `shape`.
@@ -83,7 +79,7 @@ def require_features(
     return stacked.reshape(series, images, parts, c, *first[-2:])
 
 
-def quantise(features: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def as_levels(features: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The features as levels of 0 to 255, and the scale of each channel: the values at both ends.
 
     A scale holds 0, for a gate of 0 gives it, and serves all images of a network alike.
@@ -96,54 +92,3 @@ def quantise(features: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     low, high = (end[:, None, None, :, None, None] for end in (scales[..., 0], scales[..., 1]))
     share = (features - low) / np.where(high > low, high - low, 1)
     return (255 * share).round().clip(0, 255).astype(np.uint8), scales
-
-
-def bars(
-    weights: np.ndarray, mean: np.ndarray, order: np.ndarray, chosen: int, ranked: bool
-) -> str:
-    """The weights (parts, c) as stacked bars with marks at their mean, as channel_explorer.js makes them."""
-    parts, c = weights.shape
-    chunks = math.ceil(c / BARS)
-    size = math.ceil(c / chunks)
-    levels = [k / max(2, parts) for k in range(max(2, parts) + 1)]
-    axis = "".join(
-        f'<span style="bottom: {100 * level:g}%">{level:.2g}</span>' for level in levels
-    )
-    lines = "".join(f"M0 {_y(level)}H{10 * size}" for level in levels[1:-1])
-    edges, means = (np.vstack([np.zeros(c), array.cumsum(axis=0)]) for array in (weights, mean))
-    boundaries = range(1, max(2, parts))  # above the last part of several there is nothing
-    made = ""
-    for start in range(0, c, size):
-        here = order[start : start + size]
-        filled = "".join(
-            f'<path class="attn-part" fill-opacity="{1 - part / parts:.2g}" d="'
-            + "".join(
-                f"M{10 * i + 1} {_y(edges[part, k])}H{10 * i + 9}V{_y(edges[part + 1, k])}H{10 * i + 1}z"
-                for i, k in enumerate(here)
-            )
-            + '"/>'
-            for part in range(parts)
-        )
-        marks = "".join(
-            f"M{10 * i} {_y(means[edge, k])}h10"
-            for i, k in enumerate(here)
-            for edge in boundaries
-        )
-        frame = "".join(f"M{10 * i} 0h10v1000h-10z" for i, k in enumerate(here) if k == chosen)
-        label = (
-            f"ranks {start + 1} to {start + len(here)}"
-            if ranked
-            else f"channels {start} to {start + len(here) - 1}"
-        )
-        made += (
-            f'<div class="attn-chunk" style="--attn-height: {HEIGHTS.get(chunks, 3.5):g}rem">'
-            f'<div class="attn-axis" aria-hidden="true">{axis}</div>'
-            f'<svg viewBox="0 0 {10 * size} 1000" preserveAspectRatio="none" aria-hidden="true">{filled}'
-            f'<path class="attn-level" d="{lines}"/><path class="attn-mean" d="{marks}"/>'
-            f'<path class="attn-chosen" d="{frame}"/></svg><span class="attn-range">{label}</span></div>'
-        )
-    return made
-
-
-def _y(weight: float) -> int:
-    return 1000 - math.floor(1000 * weight + 0.5)
