@@ -10,10 +10,12 @@ import torch
 from browsing import in_jupyter
 from playwright.sync_api import Locator, Page
 
+from attn_lib import CBAM
 from attn_lib.figures import (
     AttentionExplorer,
     FrameExplorer,
     LivingFigure,
+    ShapeTracer,
     explore,
     page_script,
     page_style,
@@ -52,6 +54,23 @@ def frames() -> FrameExplorer:
     return explore(images, alt=ALT, strength=[0.125, 0.25, 0.375, 0.5], crossed=[False, True])
 
 
+class Gated(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gate = CBAM(16)
+
+    def forward(self, x):
+        if 2 < x.ndim & 3:
+            return x
+        x = self.gate(x)
+        x = x.mean()
+        return x
+
+
+def shapes() -> ShapeTracer:
+    return ShapeTracer(Gated(), torch.zeros(2, 16, 6, 5), alt=ALT)
+
+
 SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
     "attention": (attention, [
         {},
@@ -60,6 +79,7 @@ SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
         {"cell": 23, "direction": "is looked at by", "opacity": 0.0},
     ]),
     "frames": (frames, [{}, {"choice": {"strength": 0.375, "crossed": True}}]),
+    "shapes": (shapes, [{}, {"step": 0}, {"step": 2}, {"step": 11}, {"step": 26}]),
 }  # fmt: skip
 each_state = pytest.mark.parametrize(
     ("make", "state"),
