@@ -1,6 +1,5 @@
 """The AttentionExplorer on a page, the network cut: it draws and says what Python returns."""
 
-import re
 from itertools import product
 
 import numpy as np

@@ -10,11 +10,13 @@ import torch
 from browsing import in_jupyter
 from playwright.sync_api import Locator, Page
 
+from attn_lib import CBAM
 from attn_lib.figures import (
     AttentionExplorer,
     ChannelExplorer,
     FrameExplorer,
     LivingFigure,
+    ShapeTracer,
     explore,
     page_script,
     page_style,
@@ -94,6 +96,23 @@ def many_gates() -> ChannelExplorer:
     return ChannelExplorer(pictures(), {"one": eighths(3, 200)}, alt=ALT)
 
 
+class Gated(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gate = CBAM(16)
+
+    def forward(self, x):
+        if 2 < x.ndim & 3:
+            return x
+        x = self.gate(x)
+        x = x.mean()
+        return x
+
+
+def shapes() -> ShapeTracer:
+    return ShapeTracer(Gated(), torch.zeros(2, 16, 6, 5), alt=ALT)
+
+
 SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
     "attention": (attention, [
         {},
@@ -110,6 +129,7 @@ SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
     "shares": (shares, [{}, {"image": 1, "channel": 4, "sorted": True}]),
     "many_gates": (many_gates, [{}, {"image": 2, "channel": 199, "sorted": True}]),
     "frames": (frames, [{}, {"choice": {"strength": 0.375, "crossed": True}}]),
+    "shapes": (shapes, [{}, {"step": 0}, {"step": 2}, {"step": 11}, {"step": 26}]),
 }  # fmt: skip
 each_state = pytest.mark.parametrize(
     ("make", "state"),

@@ -58,7 +58,7 @@ def test_every_step_shows_what_is_alive_there(case: Case):
         figure.step = step
         assert figure.alive() == alive
         shown = re.findall(
-            r'<div class="attn-state[^"]* attn-now[^"]*"><span><strong>([^<]*)</strong> <code>([^<]*)<',
+            r'<div class="attn-state[^"]* attn-now[^"]*"[^>]*><span><strong>([^<]*)</strong> <code>([^<]*)<',
             figure.still(),
         )
         assert all((html.escape(name), sizes) in shown for name, sizes in alive.items())
@@ -179,7 +179,18 @@ def test_the_published_figure_holds_all_its_data():
     figure = tracer(step=3)
     data = json.loads(re.search(r'json">(.*)</script>', figure.to_html())[1])
     assert set(data) == figure._own_traits() and data["step"] == 3
-    assert data["methods"] == json.loads(json.dumps(figure.methods))
+    assert data["said"] == figure.said and len(figure.said) == figure.methods[-1]["stop"]
+    told = html.unescape(re.sub("<[^>]*>", "", figure.still()))
+    for method in figure.methods:
+        parts = [method["name"] + " " + method["origin"]]
+        for block in method["blocks"]:
+            parts += ["".join(text for text, _ in line) for line in block["lines"]]
+            parts += [text for text, _ in block["made"]]
+        for state in (state for slot in method["slots"] for state in slot):
+            parts.append(f"{state['name']} {state['sizes']} {state['memory']}")
+        for part in parts:
+            told = told[told.index(part) + len(part) :]
+    assert figure.scale in told
 
 
 class Hostile(nn.Module):

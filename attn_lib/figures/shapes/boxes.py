@@ -3,6 +3,7 @@
 import math
 
 from ...instruments.shapes import TracedTensor
+from ..skeleton import Tree
 
 POSITIONS = ("t", "h", "w", "n")
 LONGEST = 100  # a box longer than wide by more than this has the rows of its image side by side
@@ -39,13 +40,15 @@ def sides(tensor: TracedTensor) -> tuple[int, int]:
     return across, down
 
 
-def draw(across: int, down: int, full: int) -> str:
-    """A box as SVG, in the scale in which `full` numbers fill the width."""
+def draw(across: int, down: int, full: int) -> Tree:
+    """A box, in the scale in which `full` numbers fill the width."""
     # "slice": the width sets the scale, whatever the browser rounds a low height to.
-    return (
-        f'<svg viewBox="0 0 {full} {down}" preserveAspectRatio="xMinYMin slice" aria-hidden="true">'
-        f'<rect width="{across}" height="{down}"></rect></svg>'
-    )
+    scale = {"viewBox": f"0 0 {full} {down}", "preserveAspectRatio": "xMinYMin slice"}
+    return [
+        "svg",
+        {**scale, "aria-hidden": "true"},
+        ["rect", {"width": across, "height": down}],
+    ]
 
 
 def rounded(number: float | int) -> int:
