@@ -11,8 +11,10 @@ import sympy
 from sympy import Expr, Symbol
 from sympy.printing.mathml import mathml
 
+from ..skeleton import Tree
+
 # A number, a letter's name, or an operation and its trees: ["+", 1, ["floor", ["/", "c", "r"]]].
-Tree = int | str | list
+OperationTree = int | str | list
 
 OPERATIONS: dict[type[Expr], str] = {
     sympy.Add: "+",
@@ -33,7 +35,7 @@ COMPUTE: dict[str, Callable] = {
 }
 
 
-def to_tree(expression: Expr) -> Tree:
+def to_tree(expression: Expr) -> OperationTree:
     """The formula as nested lists, for JSON.
 
     A quotient stays one division: c / r of floats is a whole number where it should be, c · (1 / r) is not.
@@ -56,14 +58,14 @@ def to_tree(expression: Expr) -> Tree:
     return [OPERATIONS[expression.func], *map(to_tree, expression.args)]
 
 
-def evaluate(tree: Tree, sizes: Mapping[str, int]) -> Any:
+def evaluate(tree: OperationTree, sizes: Mapping[str, int]) -> Any:
     """The tree's exact value where its letters have these sizes; cost_explorer.js computes alike."""
     if isinstance(tree, list):
         return COMPUTE[tree[0]](*(evaluate(part, sizes) for part in tree[1:]))
     return sizes[tree] if isinstance(tree, str) else tree
 
 
-def to_mathml(expression: Expr) -> list[Element]:
+def to_mathml(expression: Expr) -> list[Tree]:
     """The formula as MathML, a piece for each of its terms, so that a narrow page breaks it between them."""
     whole = _printed(expression)
     if not expression.is_Add:
@@ -77,17 +79,11 @@ def to_mathml(expression: Expr) -> list[Element]:
     return [_maths(*piece) for piece in pieces]
 
 
-def definition(letter: Symbol, meaning: Expr) -> Element:
+def definition(letter: Symbol, meaning: Expr) -> Tree:
     """What a letter stands for: n = h w."""
     equals = Element("mo")
     equals.text = "="
     return _maths(_printed(letter), equals, _printed(meaning))
-
-
-def to_list(element: Element) -> list:
-    """The element as [tag, attributes, text or elements …], for JSON."""
-    text = [element.text] if element.text else []
-    return [element.tag, element.attrib, *text, *map(to_list, element)]
 
 
 def _printed(expression: Expr) -> Element:
@@ -100,7 +96,10 @@ def _printed(expression: Expr) -> Element:
     return element
 
 
-def _maths(*parts: Element) -> Element:
-    element = Element("math")
-    element.extend(parts)
-    return element
+def _maths(*parts: Element) -> Tree:
+    return ["math", {}, *map(_listed, parts)]
+
+
+def _listed(element: Element) -> Tree:
+    text = [element.text] if element.text else []
+    return [element.tag, element.attrib, *text, *map(_listed, element)]
