@@ -85,9 +85,8 @@ class EfficientChannelAttention(AttentionModule):
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
         require_features(self, x, self.channels)
         average = rearrange(x.mean((2, 3)), "b c -> b c 1")
-        scores = self.conv(
-            average.mT
-        ).mT  # (b, 1, c) as a view convolves 5 times faster than as a copy
+        # (b, 1, c) as a view convolves 5 times faster than as a copy.
+        scores = self.conv(average.mT).mT
         return rearrange(scores.sigmoid(), "b c 1 -> b c 1 1")
 
 
@@ -150,9 +149,8 @@ class SelectiveKernel(AttentionModule):
         return y
 
     def _share(self, seen: list[Tensor]) -> Float[Tensor, "b branches c"]:
-        average = sum(
-            features.mean((2, 3)) for features in seen
-        )  # of the sum over the branches
+        # Of the sum over the branches.
+        average = sum(features.mean((2, 3)) for features in seen)
         hidden = self.norm(self.squeeze(average)).relu()
         scores = rearrange(
             self.select(hidden), "b (branches c) -> b branches c", c=self.channels

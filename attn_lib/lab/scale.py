@@ -58,9 +58,8 @@ def loaded(data: Data | Dataset, parts: Iterable, workers: int) -> Iterator[Any]
         num_workers=workers,
         generator=torch.Generator(),  # or it would draw a number from everybody's
     )
-    return iter(
-        loader
-    )  # begun here: parts may be seen but once, and a progress bar begins twice
+    # Begun here: parts may be seen but once, and a progress bar begins twice.
+    return iter(loader)
 
 
 class Shares(Dataset):

@@ -42,7 +42,7 @@ def numbers(path: Path) -> dict:
 SMALL = """
 import sys
 from pathlib import Path
-from attn_lib import comparison
+from attn_lib.lab import comparison
 comparison.TRAINED = comparison.TESTED = comparison.VARIED = 80
 comparison.compare("what", ["none", "squeeze_excitation"], 2, steps=30, folder=Path(sys.argv[1]))
 """
@@ -92,10 +92,11 @@ def test_networks_of_seed_0_become_checkpoints(tmp_path: Path, monkeypatch):
     slots = ["cbam", "loud_gate", "attention_pooling"]
     compare("where", slots, 2, steps=1, folder=tmp_path, progress=False)
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    # No chapter has loud gates.
     assert zoo.checkpoints() == [
         "host_attention_pooling",
         "host_cbam",
-    ]  # no chapter has loud gates
+    ]
     made = {name: zoo.card(name) for name in zoo.checkpoints()}
     assert made["host_cbam"]["seed"] == 0 and made["host_cbam"]["torch"] == torch.__version__
     kept = zoo.results("compare_where")["runs"]
