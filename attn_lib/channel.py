@@ -34,7 +34,7 @@ class SqueezeExcitation(AttentionModule):
     def __init__(self, channels: int, reduction: int = 16, bias: bool = False):
         super().__init__()
         require_positive(self, channels=channels, reduction=reduction)
-        self.channels = channels
+        self.channels, self.reduction = channels, reduction
         hidden = max(channels // reduction, 1)  # with none, every gate would stay at 0.5
         self.squeeze = nn.Linear(channels, hidden, bias=bias)
         self.excite = nn.Linear(hidden, channels, bias=bias)
@@ -77,9 +77,9 @@ class EfficientChannelAttention(AttentionModule):
             raise ValueError(
                 f"EfficientChannelAttention wants channels >= 1 and an odd kernel_size >= 1 or None; got {channels=}, {kernel_size=}"
             )
+        self.channels, self.kernel_size = channels, kernel_size
         if kernel_size is None:
             kernel_size = int(math.log2(channels) / 2 + 0.5) // 2 * 2 + 1
-        self.channels = channels
         self.conv = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
@@ -120,7 +120,7 @@ class SelectiveKernel(AttentionModule):
         require_positive(
             self, channels=channels, branches=branches, reduction=reduction, groups=groups
         )
-        self.channels = channels
+        self.channels, self.reduction, self.groups = channels, reduction, groups
         hidden, groups = max(channels // reduction, 32), math.gcd(channels, groups)
         self.branches = nn.ModuleList(_branch(channels, 1 + m, groups) for m in range(branches))
         self.squeeze = nn.Linear(channels, hidden, bias=False)
