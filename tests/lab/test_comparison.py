@@ -15,10 +15,12 @@ from places import ROOT
 from attn_lib.data import cued_digits
 from attn_lib.lab import comparison, zoo
 from attn_lib.lab.comparison import (
+    FOLLOWED,
+    PROBES,
     SLOTS,
     TASKS,
     compare,
-    cost,
+    count_work,
     run,
 )
 from attn_lib.lab.networks import HostCNN
@@ -149,13 +151,37 @@ def test_a_run_follows_gamma():
     assert result["gamma"]["values"][0] == 0 != result["gamma"]["values"][2]
 
 
+def test_only_the_training_is_timed(monkeypatch):
+    clock = [0.0]
+
+    def taking(seconds: float, result):
+        def happen(*_, **__):
+            clock[0] += seconds
+            return result
+
+        return happen
+
+    monkeypatch.setattr(time, "process_time", lambda: clock[0])
+    monkeypatch.setattr(comparison, "fit", taking(3.0, []))
+    for name, result in (("evaluate", {}), ("accuracy", 0.5), ("count_work", {})):
+        monkeypatch.setattr(comparison, name, taking(100.0, result))
+    assert run("where", "none", seed=0, steps=1)[1]["cpu_seconds"] == 3.0
+
+
+@pytest.mark.parametrize("slot", FOLLOWED.keys() | PROBES.keys())
+def test_what_is_read_belongs_to_a_slot(slot: str):
+    assert slot in SLOTS
+
+
 def test_costs_counted_by_hand():
     data = cued_digits("test", 1)  # 20×44: 10×22 positions, then 5×11
     positions, last = 10 * 22, 5 * 11
     convolutions = positions * (3 * 16 + 16 * 16) * 9 + last * (16 * 32 + 2 * 32 * 32) * 9
-    assert cost(HostCNN(num_classes=4), data)["multiply_adds"] == convolutions + 32 * 4
-    gated, frozen = (cost(HostCNN(s), data) for s in ("squeeze_excitation", "frozen_gate"))
-    plain = cost(HostCNN(), data)
+    assert count_work(HostCNN(num_classes=4), data)["multiply_adds"] == convolutions + 32 * 4
+    gated, frozen = (
+        count_work(HostCNN(s), data) for s in ("squeeze_excitation", "frozen_gate")
+    )
+    plain = count_work(HostCNN(), data)
     assert (
         gated["multiply_adds"] == frozen["multiply_adds"] == plain["multiply_adds"] + 2 * 2 * 32
     )
