@@ -85,20 +85,16 @@ def cost(module: AttentionModule, input_shape: tuple[int, ...]) -> Cost:
 
     Args:
         module: one of the library's mechanisms, or of a class derived from one.
-        input_shape: of x; only the number of axes is checked.
+        input_shape: of x.
 
     Raises:
         ModuleNotFoundError: sympy is not installed.
-        ValueError: no formula is known for this class, or the shape has another number of axes.
+        ValueError: no formula is known for this class, or the shape has another number of axes or of channels
+            than the module takes.
     """
     require("cost", "figures", "sympy")
-    from .formulas import FORMULAS
+    from .formulas import formula
 
-    classes = [base.__name__ for base in type(module).__mro__ if base.__name__ in FORMULAS]
-    if not classes or not isinstance(module, AttentionModule):
-        raise ValueError(
-            f"no formula for {type(module).__name__}; there are {', '.join(sorted(FORMULAS))}"
-        )
-    formula = FORMULAS[classes[0]](module, tuple(input_shape))
-    counts = (formula.parameters, formula.multiply_adds, formula.activations)
-    return Cost(*(Quantity(count, formula.where, formula.sizes) for count in counts))
+    found = formula(module, tuple(input_shape))
+    counts = (found.parameters, found.multiply_adds, found.activations)
+    return Cost(*(Quantity(count, found.where, found.sizes) for count in counts))

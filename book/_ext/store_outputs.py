@@ -50,9 +50,7 @@ def run(notebook: NotebookNode, folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("notebooks", nargs="+", type=Path)
-    parser.add_argument(
-        "--clean", action="store_true", help="do not run them"
-    )
+    parser.add_argument("--clean", action="store_true", help="do not run them")
     given = parser.parse_args()
     for path in given.notebooks:
         notebook = nbformat.read(path, as_version=4)

@@ -9,7 +9,10 @@ from xml.etree.ElementTree import Element
 
 import sympy
 from sympy import Expr, Symbol
+from sympy.codegen.cfunctions import log2
 from sympy.printing.mathml import mathml
+
+from ...instruments.formulas import gcd
 
 # A number, a letter's name, or an operation and its trees: ["+", 1, ["floor", ["/", "c", "r"]]].
 Tree = int | str | list
@@ -21,6 +24,8 @@ OPERATIONS: dict[type[Expr], str] = {
     sympy.floor: "floor",
     sympy.ceiling: "ceil",
     sympy.Max: "max",
+    gcd: "gcd",
+    log2: "log2",
 }
 COMPUTE: dict[str, Callable] = {
     "+": lambda *terms: sum(terms),
@@ -30,6 +35,8 @@ COMPUTE: dict[str, Callable] = {
     "floor": math.floor,
     "ceil": math.ceil,
     "max": max,
+    "gcd": math.gcd,
+    "log2": math.log2,
 }
 
 
