@@ -11,7 +11,7 @@ PAGES := _config.yml _toc.yml $(shell find book -type f -not -path '*/.*' -not -
 
 TORCH := 2.13.0
 
-.PHONY: book test beside browser bench evidence outputs format lock clean
+.PHONY: book test beside browser bench evidence outputs format hooks lock clean
 
 book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
@@ -52,6 +52,10 @@ outputs: .venv/.ready
 
 format: .venv/.ready
 	$(BIN)/ruff check -q --fix . && $(BIN)/ruff format -q .
+
+# At every commit: ruff, its formatter, codespell, and notebooks that hold text alone.
+hooks: .venv/.ready
+	$(BIN)/pre-commit install
 
 # requirements.txt anew: exact versions for every Python from 3.10 on. torch is chosen by hand, and
 # brings the CUDA packages that fit the machine by itself.

@@ -34,7 +34,7 @@ class SqueezeExcitation(AttentionModule):
     def __init__(self, channels: int, reduction: int = 16, bias: bool = False):
         super().__init__()
         require_positive(self, channels=channels, reduction=reduction)
-        self.channels = channels
+        self.channels, self.reduction = channels, reduction
         hidden = max(channels // reduction, 1)  # with none, every gate would stay at 0.5
         self.squeeze = nn.Linear(channels, hidden, bias=bias)
         self.excite = nn.Linear(hidden, channels, bias=bias)
@@ -77,17 +77,16 @@ class EfficientChannelAttention(AttentionModule):
             raise ValueError(
                 f"EfficientChannelAttention wants channels >= 1 and an odd kernel_size >= 1 or None; got {channels=}, {kernel_size=}"
             )
+        self.channels, self.kernel_size = channels, kernel_size
         if kernel_size is None:
             kernel_size = int(math.log2(channels) / 2 + 0.5) // 2 * 2 + 1
-        self.channels = channels
         self.conv = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
         require_features(self, x, self.channels)
         average = rearrange(x.mean((2, 3)), "b c -> b c 1")
-        scores = self.conv(
-            average.mT
-        ).mT  # (b, 1, c) as a view convolves 5 times faster than as a copy
+        # (b, 1, c) as a view convolves 5 times faster than as a copy.
+        scores = self.conv(average.mT).mT
         return rearrange(scores.sigmoid(), "b c 1 -> b c 1 1")
 
 
@@ -121,7 +120,7 @@ class SelectiveKernel(AttentionModule):
         require_positive(
             self, channels=channels, branches=branches, reduction=reduction, groups=groups
         )
-        self.channels = channels
+        self.channels, self.reduction, self.groups = channels, reduction, groups
         hidden, groups = max(channels // reduction, 32), math.gcd(channels, groups)
         self.branches = nn.ModuleList(_branch(channels, 1 + m, groups) for m in range(branches))
         self.squeeze = nn.Linear(channels, hidden, bias=False)
@@ -150,9 +149,8 @@ class SelectiveKernel(AttentionModule):
         return y
 
     def _share(self, seen: list[Tensor]) -> Float[Tensor, "b branches c"]:
-        average = sum(
-            features.mean((2, 3)) for features in seen
-        )  # of the sum over the branches
+        # Of the sum over the branches.
+        average = sum(features.mean((2, 3)) for features in seen)
         hidden = self.norm(self.squeeze(average)).relu()
         scores = rearrange(
             self.select(hidden), "b (branches c) -> b branches c", c=self.channels

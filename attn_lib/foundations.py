@@ -60,9 +60,10 @@ class NonLocalMeans(AttentionModule):
         query = torch.cat([2 * patches, torch.ones_like(squares)], -1)
         key = torch.cat([patches, -squares], -1)
         averages = attend(query, key, rearrange(x, "b c h w -> b (h w) c"))
+        # Laid out as x is.
         return torch.empty_like(x).copy_(
             rearrange(averages, "b (h w) c -> b c h w", h=x.shape[2])
-        )  # laid out as x is
+        )
 
     def _patches(self, x: Tensor) -> Float[Tensor, "b n e"]:
         """The patch around each position, scaled so that squared distances are scores."""
@@ -75,9 +76,8 @@ class NonLocalMeans(AttentionModule):
         patches = F.unfold(F.pad(x, (margin,) * 4, mode="reflect"), self.patch).mT
         offsets = torch.arange(-margin, margin + 1, device=x.device) / (max(2 * margin, 1) / 4)
         favour = torch.exp(-0.5 * (offsets[:, None] ** 2 + offsets**2)).flatten()
-        share = (favour / favour.sum() / x.shape[1]).repeat(
-            x.shape[1]
-        )  # of a pixel in the mean over a patch
+        # Of a pixel in the mean over a patch.
+        share = (favour / favour.sum() / x.shape[1]).repeat(x.shape[1])
         return patches * share.to(x.dtype).sqrt() / self.strength
 
 

@@ -32,7 +32,7 @@ class ChannelGate(AttentionModule):
     def __init__(self, channels: int, reduction: int = 16, bias: bool = True):
         super().__init__()
         require_positive(self, channels=channels, reduction=reduction)
-        self.channels = channels
+        self.channels, self.reduction = channels, reduction
         hidden = max(channels // reduction, 1)
         self.mlp = nn.Sequential(
             nn.Linear(channels, hidden, bias=bias),

@@ -85,17 +85,27 @@ def require_tokens(module: nn.Module, x: Tensor, width: int) -> None:
         )
 
 
+def builds_weights(keys: int, width: int, copies: int = 4) -> bool:
+    """Whether weights (n, keys) are built: where they outweigh at most so many `copies` of features (n, width).
+
+    Below that size building them is faster; a traced graph, whose sizes may change, never does.
+    """
+    return not torch.compiler.is_compiling() and keys <= copies * width
+
+
+def average(
+    weights: Float[Tensor, "b n m"], values: Float[Tensor, "b m e"]
+) -> Float[Tensor, "b n e"]:
+    """weights · values, with features outermost in memory, as convolutions keep them."""
+    return torch.bmm(values.mT, weights.mT).mT
+
+
 def attend(
     query: Float[Tensor, "b n d"], key: Float[Tensor, "b m d"], value: Float[Tensor, "b m e"]
 ) -> Float[Tensor, "b n e"]:
-    """softmax(query · keyᵀ) · value, never holding weights (n, m) that outweigh a few copies of the values.
-
-    Below that size building them is faster; a traced graph, whose sizes may change, always fuses.
-    """
-    if not torch.compiler.is_compiling() and key.shape[1] <= 4 * value.shape[2]:
-        weights = torch.bmm(query, key.mT).softmax(dim=-1)
-        # Features outermost in memory, as convolutions keep them.
-        return torch.bmm(value.mT, weights.mT).mT
+    """softmax(query · keyᵀ) · value, in memory of a few copies of the values, however many keys there are."""
+    if builds_weights(key.shape[1], value.shape[2]):
+        return average(torch.bmm(query, key.mT).softmax(dim=-1), value)
     if query.device.type == "cpu" and query.shape[2] != value.shape[2]:
         # PyTorch's CPU kernel is fused only when queries, keys and values have one width.
         width = max(query.shape[2], value.shape[2])

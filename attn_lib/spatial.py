@@ -11,6 +11,8 @@ from .module import (
     AXES,
     AttentionModule,
     attend,
+    average,
+    builds_weights,
     require_features,
 )
 
@@ -59,6 +61,7 @@ class SelfAttention2d(AttentionModule):
                 "leaves no query or value channel: all must be at least 1, and channels at least either reduction"
             )
         self.channels = channels
+        self.reduction, self.value_reduction = reduction, value_reduction
         normed = spectrally_normed if spectral_norm else nn.Identity()
         width = channels // value_reduction
         self.query = normed(nn.Conv2d(channels, channels // reduction, 1, bias=bias))
@@ -146,7 +149,7 @@ class NonLocal(AttentionModule):
         convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[ndim - 1]
         norm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[ndim - 1]
         self.channels, self.mode, self.ndim = channels, mode, ndim
-        self.pool_first, embedded = pool_first, mode != "gaussian"
+        self.reduction, self.pool_first, embedded = reduction, pool_first, mode != "gaussian"
         self.inner = max(channels // reduction, 1)
         self.scale = (self.inner if embedded else channels) ** -0.5 if scaled else 1.0
         self.theta = convolution(channels, self.inner, 1) if embedded else nn.Identity()
@@ -235,17 +238,12 @@ def project(x: Tensor, parts: tuple, pool: nn.Module) -> tuple[Tensor, Tensor, T
     return tokens(of_i), tokens(of_keys), tokens(of_values)
 
 
-def average(weights: Tensor, values: Tensor) -> Tensor:
-    """weights @ values, with features outermost in memory, as convolutions keep them."""
-    return torch.bmm(values.mT, weights.mT).mT
-
-
 def product_mean(
     theta: Float[Tensor, "b n d"], phi: Float[Tensor, "b m d"], g: Float[Tensor, "b m e"]
 ) -> Float[Tensor, "b n e"]:
     """(1/m) Σ_j (θ_i·φ_j) g_j = θ_i (1/m) Σ_j φ_j g_jᵀ: linear in n, and cheaper where m is above d."""
     m, d = phi.shape[1:]
-    if not torch.compiler.is_compiling() and m <= d:
+    if builds_weights(m, d, copies=1):
         return average(torch.bmm(theta, phi.mT) / m, g)
     root = m**-0.5  # half before the sum, half after: it stays in float16's range
     return average(theta, root * torch.bmm(root * phi.mT, g))
@@ -257,10 +255,10 @@ def hinge_mean(
     """(1/m) Σ_j ReLU(a_i + b_j) g_j in m log m, with a and b brought by i and by j.
 
     In the order of falling b, those with b_j > -a_i come first, and two prefix sums know Σ g_j and Σ b_j g_j over
-    them. Where m is below the size at which `attend` builds weights, so does this.
+    them. Where `attend` would build weights, so does this.
     """
     m = g.shape[1]
-    if not torch.compiler.is_compiling() and m <= 4 * g.shape[2]:
+    if builds_weights(m, g.shape[2]):
         return average((of_i.unsqueeze(2) + of_j.unsqueeze(1)).relu() / m, g)
     wide = torch.promote_types(g.dtype, torch.float32)
     of_i, of_j, g = of_i.to(wide), of_j.to(wide), g.to(wide) / m

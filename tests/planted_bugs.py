@@ -86,9 +86,8 @@ class OverTheBatch(NonLocal):
 class ScrambledPositions(NonLocal):
     def reweight(self, x: Tensor, weights: Tensor) -> Tensor:
         g = self._others(self.g, x)
-        gathered = (weights @ g).reshape(
-            len(x), self.inner, *x.shape[2:]
-        )  # no transpose before the view
+        # No transpose before the view.
+        gathered = (weights @ g).reshape(len(x), self.inner, *x.shape[2:])
         return x + self.norm(self.out(gathered))
 
     def forward(self, x: Tensor) -> Tensor:

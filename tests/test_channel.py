@@ -124,9 +124,8 @@ def test_the_gate_of_cbam_is_the_product_of_two_that_record_shows():
 def test_the_spatial_gate_of_cbam_looks_at_gated_features():
     module, x = CBAM(16, 4).eval(), torch.randn(x_of[16])
     nn.init.zeros_(module.channel.mlp[2].weight)
-    nn.init.constant_(
-        module.channel.mlp[2].bias, -50.0
-    )  # all channels off: nothing left to look at
+    # All channels off: nothing left to look at.
+    nn.init.constant_(module.channel.mlp[2].bias, -50.0)
     blank = module.spatial.attention(torch.zeros_like(x))
     assert_close(module.spatial.attention(module.channel(x)), blank)
     assert not torch.allclose(module.spatial.attention(x), blank, atol=1e-3)

@@ -174,6 +174,5 @@ def peak(form: str, shape: str) -> float:
 
 def test_a_training_step_at_128_by_128_stays_under_150_megabytes():
     assert peak("ours", "1x64x128x128") < 150
-    assert (
-        peak("plain", "1x64x64x64") > 128
-    )  # the meter sees the plain form's scores and weights, 64 MB each
+    # The meter sees the plain form's scores and weights, 64 MB each.
+    assert peak("plain", "1x64x64x64") > 128

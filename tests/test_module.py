@@ -140,21 +140,21 @@ def test_training_goes_on_bit_for_bit_as_without_record(model: nn.Module, size: 
     moved = {
         key.rsplit(".", 1)[1] for key in before if not torch.equal(before[key], states[0][key])
     }
+    # So there was what to disturb.
     assert moved == {
         "running_mean",
         "running_var",
         "num_batches_tracked",
         "_u",
         "_v",
-    }  # so there was what to disturb
+    }
 
 
 def test_the_map_in_training_is_the_one_that_forward_used():
     # Spectral norm moves with each run in training: a look before and a look after differ.
     module, x = SelfAttention2d(16, reduction=1, spectral_norm=True), torch.randn(2, 16, 4, 4)
-    nn.init.normal_(
-        module.key.parametrizations.weight.original
-    )  # as a step of an optimiser leaves it
+    # As a step of an optimiser leaves it.
+    nn.init.normal_(module.key.parametrizations.weight.original)
     twin = copy.deepcopy(module)
     with record(module) as maps:
         module(x)

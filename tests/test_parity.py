@@ -74,10 +74,11 @@ def test_the_paper_form_is_mmcv_non_local(shape: tuple):
 def test_full_width_queries_make_one_head_of_multihead_attention(shape: tuple):
     module, x = module_with_gamma_one(reduction=1), torch.randn(shape)
     oracle = nn.MultiheadAttention(16, num_heads=1, batch_first=True)
+    # They divide the scores by √d.
     parts, scale = (
         (module.query, module.key, module.value),
         16**0.5,
-    )  # they divide the scores by √d
+    )
     with torch.no_grad():
         oracle.in_proj_weight.copy_(torch.cat([part.weight.flatten(1) for part in parts]))
         oracle.in_proj_bias.copy_(torch.cat([part.bias for part in parts]))

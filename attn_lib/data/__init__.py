@@ -10,6 +10,10 @@ a package of Debian, or downloads by torchvision:
 Fashion-MNIST and others; see `REAL`, which has their sizes, licences and sources
 """
 
+from ..extras import require
+
+require(__name__, "lab", "skimage", "sklearn")
+
 from .digits import SPLITS, cluttered_digits
 from .located import LocatedImages
 from .photographs import PHOTOGRAPHS, photograph

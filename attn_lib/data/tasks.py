@@ -22,9 +22,10 @@ from .digits import (
 )
 from .located import LocatedImages
 
+# Orange, blue, green, purple.
 COLOURS = np.array(
     [[1.0, 0.55, 0.1], [0.2, 0.5, 1.0], [0.3, 0.9, 0.3], [0.9, 0.4, 0.9]], dtype=np.float32
-)  # orange, blue, green, purple
+)
 
 
 @lru_cache(maxsize=4)

@@ -1,5 +1,9 @@
 """Everything that a reader looks at."""
 
+from ..extras import require
+
+require(__name__, "figures", "IPython", "PIL", "anywidget", "ipywidgets", "matplotlib", "sympy")
+
 from .attention.explorer import AttentionExplorer
 from .attention.relations import coarsen
 from .base import LivingFigure, page_script, page_style

@@ -1,12 +1,13 @@
 """What a mechanism costs, from one symbolic formula: as numbers, as LaTeX, and to be drawn."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import sympy
-from sympy import Expr, Symbol
-
+from ..extras import require
 from ..module import AttentionModule
-from .formulas import FORMULAS, heads
+
+if TYPE_CHECKING:  # imported where it is used: it takes longer to import than all else here
+    import sympy
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,9 @@ class Quantity:
         sizes: the number that each remaining letter stands for.
     """
 
-    formula: Expr
-    where: dict[Symbol, Expr]
-    sizes: dict[Symbol, int]
+    formula: "sympy.Expr"
+    where: "dict[sympy.Symbol, sympy.Expr]"
+    sizes: "dict[sympy.Symbol, int]"
 
     def at(self, **sizes: int) -> int:
         """The count with other sizes: cost(...).multiply_adds.at(h=28, w=28).
@@ -41,12 +42,18 @@ class Quantity:
 
     def latex(self) -> str:
         """The formula, without dollar signs."""
-        return sympy.latex(self.formula, symbol_names=_LATEX)
+        from sympy import latex
+
+        from .formulas import heads
+
+        return latex(self.formula, symbol_names={heads: r"\mathrm{heads}"})
 
     def where_latex(self) -> str:
         r"""What its letters stand for, as $n = h w,\; d = \lfloor c / r \rfloor$; empty where there are none."""
+        from sympy import latex
+
         used = [letter for letter in self.where if letter in self.formula.free_symbols]
-        return r",\; ".join(f"{letter} = {sympy.latex(self.where[letter])}" for letter in used)
+        return r",\; ".join(f"{letter} = {latex(self.where[letter])}" for letter in used)
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,6 @@ class Cost:
     activations: Quantity
 
 
-_LATEX = {heads: r"\mathrm{heads}"}
-
-
 def cost(module: AttentionModule, input_shape: tuple[int, ...]) -> Cost:
     """Count what a mechanism takes for an input of that shape.
 
@@ -81,16 +85,16 @@ def cost(module: AttentionModule, input_shape: tuple[int, ...]) -> Cost:
 
     Args:
         module: one of the library's mechanisms, or of a class derived from one.
-        input_shape: of x; only the number of axes is checked.
+        input_shape: of x.
 
     Raises:
-        ValueError: no formula is known for this class, or the shape has another number of axes.
+        ModuleNotFoundError: sympy is not installed.
+        ValueError: no formula is known for this class, or the shape has another number of axes or of channels
+            than the module takes.
     """
-    classes = [base.__name__ for base in type(module).__mro__ if base.__name__ in FORMULAS]
-    if not classes or not isinstance(module, AttentionModule):
-        raise ValueError(
-            f"no formula for {type(module).__name__}; there are {', '.join(sorted(FORMULAS))}"
-        )
-    formula = FORMULAS[classes[0]](module, tuple(input_shape))
-    counts = (formula.parameters, formula.multiply_adds, formula.activations)
-    return Cost(*(Quantity(count, formula.where, formula.sizes) for count in counts))
+    require("cost", "figures", "sympy")
+    from .formulas import formula
+
+    found = formula(module, tuple(input_shape))
+    counts = (found.parameters, found.multiply_adds, found.activations)
+    return Cost(*(Quantity(count, found.where, found.sizes) for count in counts))

@@ -1,18 +1,38 @@
 """What each mechanism costs, written once, in letters: `cost` makes numbers and LaTeX of it."""
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from typing import Any
+from functools import singledispatch
 
 import sympy
 from sympy import Expr, Max, Symbol, ceiling, floor
+from sympy.codegen.cfunctions import log2
 from torch import nn
+
+from ..channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
+from ..foundations import AttentionPooling, NonLocalMeans
+from ..mixed import CBAM, ChannelGate, SpatialGate
+from ..module import AttentionModule
+from ..spatial import NonLocal, SelfAttention2d
+from ..vit import Attention
 
 # Of a feature map, its tokens, a mechanism. n, m, e and what a formula says come from the others.
 b, c, h, w, t, n, m, d, e = sympy.symbols("b c h w t n m d e", positive=True, integer=True)
 r, k, heads = sympy.symbols("r k heads", positive=True, integer=True)
 r_v, d_a = sympy.symbols("r_v d_a", positive=True, integer=True)  # of values; of one head
 M, G = sympy.symbols("M G", positive=True, integer=True)  # branches; groups of a convolution
+
+
+class gcd(sympy.Function):
+    """The greatest common divisor of two numbers, of which one may still be a letter."""
+
+    nargs = 2
+
+    @classmethod
+    def eval(cls, first: Expr, second: Expr) -> Expr | None:
+        if first.is_Integer and second.is_Integer:
+            return sympy.Integer(math.gcd(int(first), int(second)))
+        return None
 
 
 @dataclass(frozen=True)
@@ -26,37 +46,49 @@ class Formula:
     sizes: dict[Symbol, int]
 
 
-FORMULAS: dict[str, Callable[..., Formula]] = {}
+@singledispatch
+def formula(module: object, shape: tuple[int, ...]) -> Formula:
+    """What `module` takes for an input of `shape`. Sizes are those that its constructor was given.
+
+    Raises:
+        ValueError: no formula is known for this class, or it was made for another shape.
+    """
+    known = sorted(cls.__name__ for cls in formula.registry if cls is not object)
+    raise ValueError(f"no formula for {type(module).__name__}; there are {', '.join(known)}")
 
 
-def formula(function: Callable[..., Formula]) -> Callable[..., Formula]:
-    """Register the formula of the class that the function is named after."""
-    FORMULAS[function.__name__] = function
-    return function
-
-
-def _sizes(letters: tuple[Symbol, ...], shape: tuple[int, ...]) -> dict[Symbol, int]:
+def _sizes(
+    module: AttentionModule,
+    letters: tuple[Symbol, ...],
+    shape: tuple[int, ...],
+    own: dict[Symbol, int],
+) -> dict[Symbol, int]:
+    """The sizes of an input, and the module's own; both may have the channels, and then agree."""
+    name = type(module).__name__
     if len(shape) != len(letters):
         names = ", ".join(letter.name for letter in letters)
-        raise ValueError(f"the formula wants a shape ({names}); got {shape}")
-    return dict(zip(letters, shape, strict=True))
+        raise ValueError(f"the formula of {name} wants a shape ({names}); got {shape}")
+    sizes = dict(zip(letters, shape, strict=True))
+    for letter in sizes.keys() & own.keys():
+        if sizes[letter] != own[letter]:
+            raise ValueError(
+                f"this {name} takes {letter}={own[letter]}; the shape {shape} has {letter}={sizes[letter]}"
+            )
+    return sizes | own
 
 
-def _halved(module: Any) -> bool:
+def _halved(module: SelfAttention2d | NonLocal) -> bool:
     return not isinstance(module.pool, nn.Identity)
 
 
-@formula
-def SelfAttention2d(module: Any, shape: tuple[int, ...]) -> Formula:
+@formula.register
+def self_attention(module: SelfAttention2d, shape: tuple[int, ...]) -> Formula:
     bias, full = int(module.query.bias is not None), isinstance(module.out, nn.Identity)
     keys, values = m if _halved(module) else n, c if full else e
-    sizes = _sizes((b, c, h, w), shape) | {r: module.channels // module.query.out_channels}
+    own = {c: module.channels, r: module.reduction}
     where = {n: h * w, m: ceiling(h / 2) * ceiling(w / 2), d: floor(c / r)}
     if not full:
-        where, sizes = (
-            where | {e: floor(c / r_v)},
-            sizes | {r_v: module.channels // module.value.out_channels},
-        )
+        where[e], own[r_v] = floor(c / r_v), module.value_reduction
     projections = (c + bias) * (2 * d + values)
     out = 0 if full else (values + bias) * c
     pooled = m * (d + values) if _halved(module) else 0
@@ -68,48 +100,48 @@ def SelfAttention2d(module: Any, shape: tuple[int, ...]) -> Formula:
         activations=b * (2 * n * d + pooled + 2 * n * keys + 2 * n * values)
         + b * n * c * (2 if full else 3),
         where=where,
-        sizes=sizes,
+        sizes=_sizes(module, (b, c, h, w), shape, own),
     )
 
 
-@formula
-def NonLocalMeans(module: Any, shape: tuple[int, ...]) -> Formula:
+@formula.register
+def non_local_means(module: NonLocalMeans, shape: tuple[int, ...]) -> Formula:
     patch, margin = k**2 * c, 2 * floor(k / 2)
     return Formula(
         parameters=sympy.Integer(0),
         multiply_adds=b * n**2 * (patch + c),
         activations=b * (c * (h + margin) * (w + margin) + 3 * n * patch + 4 * n**2 + n * c),
         where={n: h * w},
-        sizes=_sizes((b, c, h, w), shape) | {k: module.patch},
+        sizes=_sizes(module, (b, c, h, w), shape, {k: module.patch}),
     )
 
 
-@formula
-def Attention(module: Any, shape: tuple[int, ...]) -> Formula:
+@formula.register
+def attention(module: Attention, shape: tuple[int, ...]) -> Formula:
     inner = heads * d_a
-    width = module.to_out.in_features // module.heads
+    own = {d: module.dim, heads: module.heads, d_a: module.to_out.in_features // module.heads}
     return Formula(
         parameters=2 * d + 4 * d * inner,
         multiply_adds=4 * b * n * d * inner + 2 * b * n**2 * inner,
         activations=b * (2 * n * d + 5 * n * inner + 2 * heads * n**2),
         where={},
-        sizes=_sizes((b, n, d), shape) | {heads: module.heads, d_a: width},
+        sizes=_sizes(module, (b, n, d), shape, own),
     )
 
 
-@formula
-def AttentionPooling(module: Any, shape: tuple[int, ...]) -> Formula:
+@formula.register
+def attention_pooling(module: AttentionPooling, shape: tuple[int, ...]) -> Formula:
     return Formula(
         parameters=c,
         multiply_adds=2 * b * n * c,
         activations=b * (2 * n + c),
         where={n: h * w},
-        sizes=_sizes((b, c, h, w), shape),
+        sizes=_sizes(module, (b, c, h, w), shape, {c: len(module.query)}),
     )
 
 
-@formula
-def NonLocal(module: Any, shape: tuple[int, ...]) -> Formula:
+@formula.register
+def non_local(module: NonLocal, shape: tuple[int, ...]) -> Formula:
     grid = {1: (t,), 2: (h, w), 3: (t, h, w)}[module.ndim]
     halved = [side if side is t and module.ndim == 3 else ceiling(side / 2) for side in grid]
     pooled, softmax = _halved(module), "gaussian" in module.mode
@@ -138,76 +170,78 @@ def NonLocal(module: Any, shape: tuple[int, ...]) -> Formula:
         + scores
         + 3 * b * n * c,
         where={n: sympy.Mul(*grid), m: sympy.Mul(*halved), d: Max(floor(c / r), 1)},
-        sizes=_sizes((b, c, *grid), shape) | {r: module.channels // module.inner},
+        sizes=_sizes(module, (b, c, *grid), shape, {c: module.channels, r: module.reduction}),
     )
 
 
-@formula
-def SqueezeExcitation(module: Any, shape: tuple[int, ...]) -> Formula:
+@formula.register
+def squeeze_excitation(module: SqueezeExcitation, shape: tuple[int, ...]) -> Formula:
     bias = int(module.squeeze.bias is not None)
     return Formula(
         parameters=2 * c * d + bias * (c + d),
         multiply_adds=2 * b * c * d,
         activations=b * (3 * c + 2 * d + n * c),
         where={n: h * w, d: Max(floor(c / r), 1)},
-        sizes=_sizes((b, c, h, w), shape) | {r: module.channels // module.squeeze.out_features},
+        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
     )
 
 
-@formula
-def EfficientChannelAttention(module: Any, shape: tuple[int, ...]) -> Formula:
+@formula.register
+def efficient_channel(module: EfficientChannelAttention, shape: tuple[int, ...]) -> Formula:
+    where, own = {n: h * w}, {c: module.channels}
+    if module.kernel_size is None:
+        where[k] = 2 * floor((log2(c) + 1) / 4) + 1
+    else:
+        own[k] = module.kernel_size
     return Formula(
         parameters=k,
         multiply_adds=b * c * k,
         activations=b * (3 * c + n * c),
-        where={n: h * w},
-        sizes=_sizes((b, c, h, w), shape) | {k: module.conv.kernel_size[0]},
+        where=where,
+        sizes=_sizes(module, (b, c, h, w), shape, own),
     )
 
 
-@formula
-def SelectiveKernel(module: Any, shape: tuple[int, ...]) -> Formula:
-    hidden, channels = module.squeeze.out_features, module.channels
-    # At the least width, 32, any greater r is as good: one that gives 32 again.
-    reduction = channels // hidden if hidden > 32 else max(16, -(-channels // 32))
+@formula.register
+def selective_kernel(module: SelectiveKernel, shape: tuple[int, ...]) -> Formula:
+    groups = gcd(c, G)
+    own = {c: module.channels, r: module.reduction, M: len(module.branches), G: module.groups}
     return Formula(
-        parameters=M * (9 * c**2 / G + 2 * c) + c * d + 2 * d + M * c * d,
-        multiply_adds=b * (9 * M * n * c**2 / G + c * d + M * c * d + M * n * c),
+        parameters=M * (9 * c**2 / groups + 2 * c) + c * d + 2 * d + M * c * d,
+        multiply_adds=b * (9 * M * n * c**2 / groups + c * d + M * c * d + M * n * c),
         activations=b * (2 * M * n * c + 4 * M * c + 3 * d + n * c),
         where={n: h * w, d: Max(floor(c / r), 32)},
-        sizes=_sizes((b, c, h, w), shape)
-        | {r: reduction, M: len(module.branches), G: module.branches[0][0].groups},
+        sizes=_sizes(module, (b, c, h, w), shape, own),
     )
 
 
-@formula
-def ChannelGate(module: Any, shape: tuple[int, ...]) -> Formula:
+@formula.register
+def channel_gate(module: ChannelGate, shape: tuple[int, ...]) -> Formula:
     bias = int(module.mlp[0].bias is not None)
     return Formula(
         parameters=2 * c * d + bias * (c + d),
         multiply_adds=4 * b * c * d,
         activations=b * (6 * c + 2 * d + n * c),
         where={n: h * w, d: Max(floor(c / r), 1)},
-        sizes=_sizes((b, c, h, w), shape)
-        | {r: module.mlp[0].in_features // module.mlp[0].out_features},
+        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
     )
 
 
-@formula
-def SpatialGate(module: Any, shape: tuple[int, ...]) -> Formula:
+@formula.register
+def spatial_gate(module: SpatialGate, shape: tuple[int, ...]) -> Formula:
     norm = not isinstance(module.norm, nn.Identity)
     return Formula(
         parameters=2 * k**2 + (2 if norm else 1),
         multiply_adds=2 * b * n * k**2,
         activations=b * n * ((5 if norm else 4) + c),
         where={n: h * w},
-        sizes=_sizes((b, c, h, w), shape) | {k: module.conv.kernel_size[0]},
+        sizes=_sizes(module, (b, c, h, w), shape, {k: module.conv.kernel_size[0]}),
     )
 
 
-@formula
-def CBAM(module: Any, shape: tuple[int, ...]) -> Formula:
-    channel, spatial = ChannelGate(module.channel, shape), SpatialGate(module.spatial, shape)
+@formula.register
+def cbam(module: CBAM, shape: tuple[int, ...]) -> Formula:
+    channel, spatial = channel_gate(module.channel, shape), spatial_gate(module.spatial, shape)
     return Formula(
         parameters=channel.parameters + spatial.parameters,
         multiply_adds=channel.multiply_adds + spatial.multiply_adds,

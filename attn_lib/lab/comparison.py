@@ -67,6 +67,27 @@ SLOTS: dict[str, dict[str, Any]] = COMPARED | {
     "shuffled_channels": {"slot": "shuffled_channels"},
     "no_neighbours": {"slot": "efficient_channel", "kernel_size": 1},
 }
+
+
+@torch.no_grad()
+def largest_kernel(model: HostCNN, data: LocatedImages) -> float | list[float]:
+    """The share of the largest kernel, averaged over images and channels: the paper's figure 3.
+
+    Where every convolution has a slot, that of each, from the first to the last.
+    """
+    with record(model) as maps:
+        model(data.images)
+    shares = [shares[:, -1].mean().item() for shares in maps.values()]
+    return shares if len(shares) > 1 else shares[0]
+
+
+# What is read beside the scores: a parameter of the slot, over the training; whatever of the network, on varied tests.
+FOLLOWED = {"self_attention": "gamma"}
+PROBES: dict[str, dict[str, Callable[[HostCNN, LocatedImages], Any]]] = {
+    slot: {"largest_kernel": largest_kernel}
+    for slot in ("selective_kernel", "selective_kernel_everywhere")
+}
+
 _GATES = ("loud_gate", "squeeze_excitation_everywhere")
 _PARTS = ("channel_gate", "spatial_gate", "positions_first", "parallel")
 _NEIGHBOURS = ("shuffled_channels", "no_neighbours")
@@ -160,55 +181,43 @@ def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[Host
     torch.manual_seed(seed)
     model = HostCNN(num_classes=about.classes, **SLOTS[slot])
     train, test = about.data("train", TRAINED), about.data("test", TESTED, **about.options)
-    untrained, start = evaluate(model, test), time.process_time()
-    wakes = slot == "self_attention"
-    gamma = fit(
-        model,
-        train,
-        steps=steps,
-        batch_size=BATCH,
-        seed=seed,
-        progress=False,
-        watch=_gamma if wakes else None,
+    untrained = evaluate(model, test)
+    seconds, trace = _train(model, train, steps, seed, FOLLOWED.get(slot))
+    result: dict[str, Any] = {"slot": slot, "seed": seed, "steps": steps}
+    result |= {"cpu_seconds": seconds} | count_work(model, test)
+    result |= evaluate(model, test) | {"untrained": untrained}
+    result |= _vary(model, about, PROBES.get(slot, {}))
+    return model, result | trace
+
+
+def _train(
+    model: HostCNN, data: LocatedImages, steps: int, seed: int, followed: str | None
+) -> tuple[float, dict[str, Any]]:
+    """The processor's seconds that it took, and every tenth value of the slot's parameter that is followed."""
+    watch = (lambda model: model.get_parameter(f"slot.{followed}").item()) if followed else None
+    start = time.process_time()
+    values = fit(
+        model, data, steps=steps, batch_size=BATCH, seed=seed, progress=False, watch=watch
     )
     seconds = round(time.process_time() - start, 1)
-    result: dict[str, Any] = {
-        "slot": slot,
-        "seed": seed,
-        "steps": steps,
-        "cpu_seconds": seconds,
-    }
-    result |= cost(model, test) | evaluate(model, test) | {"untrained": untrained}
+    return seconds, {followed: {"every": 10, "values": values[::10]}} if followed else {}
+
+
+def _vary(
+    model: HostCNN, about: Task, probes: dict[str, Callable[..., Any]]
+) -> dict[str, dict[str, Any]]:
+    """Accuracy, and what probes read, on tests whose data differ in one argument."""
+    found: dict[str, dict[str, Any]] = {}
     for argument, values in about.varied.items():
-        tests = {
-            value: about.data("test", VARIED, seed=1, **{argument: value}) for value in values
-        }
-        result[argument] = {str(value): accuracy(model, data) for value, data in tests.items()}
-        if SLOTS[slot].get("slot") == "selective_kernel":
-            shares = {str(value): _largest(model, data) for value, data in tests.items()}
-            result["largest_kernel"] = shares
-    if wakes:
-        result["gamma"] = {"every": 10, "values": gamma[::10]}
-    return model, result
+        for value in values:
+            data = about.data("test", VARIED, seed=1, **{argument: value})
+            found.setdefault(argument, {})[str(value)] = accuracy(model, data)
+            for name, probe in probes.items():
+                found.setdefault(name, {})[str(value)] = probe(model, data)
+    return found
 
 
-def _gamma(model: nn.Module) -> float:
-    return model.get_parameter("slot.gamma").item()
-
-
-@torch.no_grad()
-def _largest(model: HostCNN, data: LocatedImages) -> float | list[float]:
-    """The share of the largest kernel, averaged over images and channels: the paper's figure 3.
-
-    Where every convolution has a slot, that of each, from the first to the last.
-    """
-    with record(model) as maps:
-        model(data.images)
-    shares = [shares[:, -1].mean().item() for shares in maps.values()]
-    return shares if len(shares) > 1 else shares[0]
-
-
-def cost(model: nn.Module, data: LocatedImages) -> dict[str, int]:
+def count_work(model: nn.Module, data: LocatedImages) -> dict[str, int]:
     """Parameters that learn, and multiply-adds for one image: half of PyTorch's count of FLOPs.
 
     What is no matrix product or convolution is not counted, such as the sorting and the running sums with

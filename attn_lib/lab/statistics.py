@@ -75,7 +75,7 @@ def differences(
     }
 
 
-def compare(
+def comparison_table(
     runs: list[dict], names: Mapping[str, str], base: str = "none", seeds: bool = False
 ) -> list[list[str]]:
     """A table of what slots score and how they differ from `base`, in percent and percentage points.

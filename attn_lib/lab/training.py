@@ -19,14 +19,8 @@ from ..data import LocatedImages
 from ..instruments.localisation import coverage, localise, positional_maps
 from ..instruments.recording import record
 from ..module import AttentionModule
-from .scale import (
-    Alone,
-    Checkpoint,
-    Data,
-    Shares,
-    loaded,
-    shuffled,
-)
+from .checkpoint import Checkpoint
+from .processes import Alone, Data, Shares, loaded, shuffled
 
 STEPS = 1_400  # gamma needs about a thousand to grow
 

@@ -25,9 +25,8 @@ def test_a_page_is_quiet_fits_and_is_accessible(visit, name, scheme, width):
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
     assert wide <= 0, f"the page moves sideways by {wide} px"
-    found = Axe().run(
-        page, options={"preload": False}
-    )  # it would fetch style sheets, which files may not
+    # Preloading would fetch style sheets, which files may not.
+    found = Axe().run(page, options={"preload": False})
     assert found.violations_count == 0, found.generate_report()
 
 

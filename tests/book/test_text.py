@@ -23,7 +23,7 @@ from torch import nn
 import attn_lib
 import attn_lib.figures
 
-TEXTS = [*NOTEBOOKS, *sorted(BOOK.rglob("*.md")), ROOT / "README.md"]
+TEXTS = [*NOTEBOOKS, *sorted(BOOK.rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 MODULES = [
     importlib.import_module(found.name)
     for found in pkgutil.walk_packages(attn_lib.__path__, "attn_lib.")
@@ -253,6 +253,7 @@ def test_chinese_is_marked_as_chinese():
 
 
 def test_the_spelling_is_clean():
-    command = [sys.executable, "-m", "codespell_lib", "book", "attn_lib", "README.md"]
+    pages = [page.name for page in ROOT.glob("*.md")]
+    command = [sys.executable, "-m", "codespell_lib", "book", "attn_lib", *pages]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

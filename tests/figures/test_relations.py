@@ -17,9 +17,8 @@ def test_blocks_of_positions_look_as_their_positions_do():
     coarse = coarsen(weights, 2, grid=(4, 6))
     assert coarse.shape == (2, 6, 6)
     torch.testing.assert_close(coarse.sum(-1), torch.ones(2, 6))
-    block = torch.tensor(
-        [[2, 3, 8, 9], [12, 13, 18, 19]]
-    )  # the second of the first row; the fourth
+    # The second of the first row; the fourth.
+    block = torch.tensor([[2, 3, 8, 9], [12, 13, 18, 19]])
     wanted = weights[:, block[0]][:, :, block[1]].sum(-1).mean(-1)
     torch.testing.assert_close(coarse[:, 1, 3], wanted)
     with pytest.raises(ValueError, match=r"blocks of 3 divide; got \(2, 24, 24\) on \(4, 6\)"):

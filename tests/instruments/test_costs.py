@@ -1,18 +1,30 @@
 """What `cost` says is what PyTorch counts."""
 
 import itertools
+import re
 from collections.abc import Callable
 
 import pytest
 import sympy
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 import attn_lib
-from attn_lib import AttentionModule, SelfAttention2d, cost
+from attn_lib import (
+    CBAM,
+    Attention,
+    AttentionModule,
+    AttentionPooling,
+    EfficientChannelAttention,
+    SelfAttention2d,
+    SqueezeExcitation,
+    cost,
+)
 
 MAPS = [(b, h, w) for b, (h, w) in itertools.product((1, 3), ((6, 6), (7, 9), (12, 5)))]
 TOKENS = [(1, 2), (2, 7), (3, 40)]
@@ -54,22 +66,22 @@ FEATURES = {
     "ChannelGate": [{}, {"reduction": 3, "bias": False}],
     "CBAM": [{}, {"kernel_size": 3, "norm": False}],
 }
-for name, settings in FEATURES.items():
+for name, choices in FEATURES.items():
     GRID[name] = [
         ((c,), options, [(b, c, h, w) for b, h, w in MAPS])
         for c in (8, 70, 96)
-        for options in settings
+        for options in choices
     ]
 GRID["SpatialGate"] = [
     ((k, norm), {}, [(b, c, h, w) for c in (1, 5) for b, h, w in MAPS])
     for k in (1, 7)
     for norm in (True, False)
 ]
-GRID = {name: settings for name, settings in GRID.items() if hasattr(attn_lib, name)}
+GRID = {name: choices for name, choices in GRID.items() if hasattr(attn_lib, name)}
 
 every_setting = pytest.mark.parametrize(
     "name, arguments, options, shapes",
-    [(name, *setting) for name, settings in GRID.items() for setting in settings],
+    [(name, *setting) for name, choices in GRID.items() for setting in choices],
     ids=lambda value: None if isinstance(value, list) else str(value),
 )
 
@@ -164,6 +176,74 @@ def test_a_count_at_other_sizes_is_that_of_another_input():
     assert small.multiply_adds.at(h=28, w=28) == large.multiply_adds.value
     halved = cost(SelfAttention2d(64, reduction=16), (1, 64, 7, 7))
     assert small.parameters.at(r=16) == halved.parameters.value
+
+
+# Class → what its constructor may be given beside the channels.
+REDUCTIONS, KERNELS = st.integers(1, 40), st.integers(0, 4).map(lambda half: 2 * half + 1)
+CHANNELS = st.integers(40, 300)
+OPTIONS: dict[str, dict[str, st.SearchStrategy]] = {
+    "SelfAttention2d": {
+        "reduction": REDUCTIONS,
+        "value_reduction": REDUCTIONS,
+        "bias": st.booleans(),
+    },
+    "NonLocalMeans": {"patch": KERNELS},
+    "Attention": {"heads": st.integers(1, 9), "dim_head": st.integers(1, 70)},
+    "AttentionPooling": {},
+    "NonLocal": {"mode": st.sampled_from(MODES), "reduction": st.integers(1, 400)},
+    "SqueezeExcitation": {"reduction": st.integers(1, 400), "bias": st.booleans()},
+    "EfficientChannelAttention": {"kernel_size": st.none() | KERNELS},
+    "SelectiveKernel": {
+        "branches": st.integers(1, 4),
+        "reduction": REDUCTIONS,
+        "groups": st.integers(1, 64),
+    },
+    "ChannelGate": {"reduction": st.integers(1, 400), "bias": st.booleans()},
+    "SpatialGate": {"kernel_size": KERNELS, "norm": st.booleans()},
+    "CBAM": {"reduction": REDUCTIONS, "kernel_size": KERNELS, "norm": st.booleans()},
+}
+
+
+def made(name: str, channels: int, options: dict) -> AttentionModule:
+    of_any_width = name in ("NonLocalMeans", "SpatialGate")
+    with torch.device("meta"):
+        return getattr(attn_lib, name)(*[channels] * (not of_any_width), **options)
+
+
+@pytest.mark.parametrize("name", GRID)
+@given(data=st.data(), first=CHANNELS, second=CHANNELS)
+@settings(deadline=None, max_examples=40)
+def test_at_other_channels_a_module_made_so_is_counted(name, data, first, second):
+    options = data.draw(st.fixed_dictionaries(OPTIONS[name]))
+    tokens = name == "Attention"
+    shape = (1, 5, first) if tokens else (1, first, 3, 3)
+    found = cost(made(name, first, options), shape).parameters
+    there = sum(p.numel() for p in made(name, second, options).parameters())
+    assert found.at(**{"d" if tokens else "c": second}) == there
+
+
+def test_the_arguments_are_kept_where_they_were_rounded_or_clamped():
+    assert cost(SqueezeExcitation(24), (1, 24, 7, 7)).parameters.at(c=256) == 2 * 256 * 16
+    kernel = cost(EfficientChannelAttention(64), (1, 64, 7, 7)).parameters
+    assert (kernel.value, kernel.at(c=512), kernel.where_latex()) == (
+        3,
+        5,
+        r"k = 2 \left\lfloor{\frac{\operatorname{log}_{2}{\left(c \right)}}{4} + \frac{1}{4}}\right\rfloor + 1",
+    )
+
+
+@pytest.mark.parametrize(
+    "module, shape, wanted",
+    [
+        (CBAM(256), (1, 64, 7, 7), "ChannelGate takes c=256; the shape (1, 64, 7, 7) has c=64"),
+        (AttentionPooling(8), (1, 4, 7, 7), "AttentionPooling takes c=8; the shape (1, 4, 7, 7)"),
+        (Attention(8, 1, 4), (1, 7, 9), "Attention takes d=8; the shape (1, 7, 9) has d=9"),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_a_shape_with_other_channels_is_refused(module, shape, wanted: str):
+    with pytest.raises(ValueError, match=re.escape(wanted)):
+        cost(module, shape)
 
 
 def test_the_formula_is_the_one_of_the_chapter():

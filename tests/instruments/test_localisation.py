@@ -53,9 +53,8 @@ def test_coverage_of_a_box_across_cells_is_shared():
 
 def test_localise_scores_maps_made_by_hand():
     right_half = torch.tensor([[4, 0, 8, 8]]).expand(2, 4)
-    maps = torch.tensor(
-        [[[0.0, 3.0], [1.0, 0.0]], [[6.0, 0.0], [0.0, 2.0]]]
-    )  # 3/4 and 1/4 inside; hit and miss
+    # 3/4 and 1/4 inside; hit and miss.
+    maps = torch.tensor([[[0.0, 3.0], [1.0, 0.0]], [[6.0, 0.0], [0.0, 2.0]]])
     score = localise(maps, right_half, (8, 8))
     assert (score.mass, score.area, score.hit) == (0.5, 0.5, 0.5)
 
@@ -68,9 +67,8 @@ def test_rows_and_columns_are_not_mixed_up():
 
 
 def test_received_averages_the_rows():
-    weights = torch.eye(4)[[1, 1, 1, 3]][
-        None
-    ]  # queries 0, 1 and 2 look at 1, query 3 at itself
+    # Queries 0, 1 and 2 look at 1, query 3 at itself.
+    weights = torch.eye(4)[[1, 1, 1, 3]][None]
     everyone = torch.ones(1, 2, 2)
     assert_close(received(weights, everyone), torch.tensor([[[0, 0.75], [0, 0.25]]]))
     only_last_column = torch.tensor([[[0.0, 2.0], [0.0, 2.0]]])  # queries 1 and 3, equally

@@ -1,6 +1,6 @@
-"""Short trainings for test_scale.py, which makes them in one process; torchrun makes them here in several.
+"""Short trainings for test_resuming.py, which makes them in one process; torchrun makes them here in several.
 
-torchrun --standalone --nproc-per-node 2 tests/shared_runs.py results.json
+torchrun --standalone --nproc-per-node 2 tests/lab/shared_runs.py results.json
 """
 
 import json

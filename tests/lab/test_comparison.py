@@ -15,10 +15,12 @@ from places import ROOT
 from attn_lib.data import cued_digits
 from attn_lib.lab import comparison, zoo
 from attn_lib.lab.comparison import (
+    FOLLOWED,
+    PROBES,
     SLOTS,
     TASKS,
     compare,
-    cost,
+    count_work,
     run,
 )
 from attn_lib.lab.networks import HostCNN
@@ -42,7 +44,7 @@ def numbers(path: Path) -> dict:
 SMALL = """
 import sys
 from pathlib import Path
-from attn_lib import comparison
+from attn_lib.lab import comparison
 comparison.TRAINED = comparison.TESTED = comparison.VARIED = 80
 comparison.compare("what", ["none", "squeeze_excitation"], 2, steps=30, folder=Path(sys.argv[1]))
 """
@@ -92,10 +94,11 @@ def test_networks_of_seed_0_become_checkpoints(tmp_path: Path, monkeypatch):
     slots = ["cbam", "loud_gate", "attention_pooling"]
     compare("where", slots, 2, steps=1, folder=tmp_path, progress=False)
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    # No chapter has loud gates.
     assert zoo.checkpoints() == [
         "host_attention_pooling",
         "host_cbam",
-    ]  # no chapter has loud gates
+    ]
     made = {name: zoo.card(name) for name in zoo.checkpoints()}
     assert made["host_cbam"]["seed"] == 0 and made["host_cbam"]["torch"] == torch.__version__
     kept = zoo.results("compare_where")["runs"]
@@ -148,13 +151,37 @@ def test_a_run_follows_gamma():
     assert result["gamma"]["values"][0] == 0 != result["gamma"]["values"][2]
 
 
+def test_only_the_training_is_timed(monkeypatch):
+    clock = [0.0]
+
+    def taking(seconds: float, result):
+        def happen(*_, **__):
+            clock[0] += seconds
+            return result
+
+        return happen
+
+    monkeypatch.setattr(time, "process_time", lambda: clock[0])
+    monkeypatch.setattr(comparison, "fit", taking(3.0, []))
+    for name, result in (("evaluate", {}), ("accuracy", 0.5), ("count_work", {})):
+        monkeypatch.setattr(comparison, name, taking(100.0, result))
+    assert run("where", "none", seed=0, steps=1)[1]["cpu_seconds"] == 3.0
+
+
+@pytest.mark.parametrize("slot", FOLLOWED.keys() | PROBES.keys())
+def test_what_is_read_belongs_to_a_slot(slot: str):
+    assert slot in SLOTS
+
+
 def test_costs_counted_by_hand():
     data = cued_digits("test", 1)  # 20×44: 10×22 positions, then 5×11
     positions, last = 10 * 22, 5 * 11
     convolutions = positions * (3 * 16 + 16 * 16) * 9 + last * (16 * 32 + 2 * 32 * 32) * 9
-    assert cost(HostCNN(num_classes=4), data)["multiply_adds"] == convolutions + 32 * 4
-    gated, frozen = (cost(HostCNN(s), data) for s in ("squeeze_excitation", "frozen_gate"))
-    plain = cost(HostCNN(), data)
+    assert count_work(HostCNN(num_classes=4), data)["multiply_adds"] == convolutions + 32 * 4
+    gated, frozen = (
+        count_work(HostCNN(s), data) for s in ("squeeze_excitation", "frozen_gate")
+    )
+    plain = count_work(HostCNN(), data)
     assert (
         gated["multiply_adds"] == frozen["multiply_adds"] == plain["multiply_adds"] + 2 * 2 * 32
     )

@@ -53,9 +53,8 @@ def test_the_averaged_loss_does_not_change_where_negatives_change_and_their_mean
 def test_hard_share_is_the_share_of_the_softmax_and_the_plain_share():
     angles = torch.tensor([[0.0, 0.0], [0.4, 0.4], [2.0, 2.0]])
     vectors = torch.stack([angles.cos(), angles.sin()], dim=-1)
-    shares = hard_share(
-        vectors, hardest=1 / 3
-    )  # 24 negatives; the 8 between things 1 and 2 are hard
+    # 24 negatives; the 8 between things 1 and 2 are hard.
+    shares = hard_share(vectors, hardest=1 / 3)
     assert shares["averaged"] == pytest.approx(1 / 3, abs=1e-5)
     near, far, across = (math.exp(math.cos(angle) / TEMPERATURE) for angle in (0.4, 2.0, 1.6))
     itself = math.exp(1 / TEMPERATURE)

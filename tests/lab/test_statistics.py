@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attn_lib.lab.statistics import (
-    compare,
+    comparison_table,
     differences,
     explained,
     holm,
@@ -73,19 +73,21 @@ def test_no_difference_at_all_is_no_evidence():
 
 def test_the_table_says_in_percent_what_the_differences_are():
     rows = [row | {"parameters": 1_234} for row in runs(none=NONE, better=WITH, other=WITH)]
-    head, none, better = compare(rows, {"none": "average", "better": "query"}, seeds=True)
+    head, none, better = comparison_table(
+        rows, {"none": "average", "better": "query"}, seeds=True
+    )
     assert head == ["network", "parameters", "accuracy, %", "against average", "p", "each seed"]
     assert none[:5] == ["average", "1,234", "80.4 ± 1.4", "", ""]
     # What has no name does not count.
     found = differences(runs(none=NONE, better=WITH))["better"]
     gain = f"{100 * found.mean:+.1f} ± {100 * found.half_width:.1f}"
     assert better[3:] == [gain, f"{found.p_holm:.3f}", "84.0  85.0  85.0  84.0  86.0"]
-    assert [len(row) for row in compare(rows, {"better": "query"}, "other")] == [5, 5]
+    assert [len(row) for row in comparison_table(rows, {"better": "query"}, "other")] == [5, 5]
 
 
 def test_a_slot_of_the_table_that_never_ran_is_named():
     with pytest.raises(ValueError, match=r"no runs of \['typo'\]; there are \['none'\]"):
-        compare(runs(none=NONE, better=WITH), {"none": "none", "typo": "better"})
+        comparison_table(runs(none=NONE, better=WITH), {"none": "none", "typo": "better"})
 
 
 def test_holm_by_hand():

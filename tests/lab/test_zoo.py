@@ -15,11 +15,12 @@ from attn_lib.lab.networks import HostCNN
 from attn_lib.lab.training import evaluate
 
 HOSTS = [name for name in zoo.checkpoints() if name.startswith("host_")]
+# Each, and the results that it is from.
 OTHERS = {
     "vit_digits": "vit",
     **{f"encoder_{loss}": "verification" for loss in verification.KEPT},
     **{f"verify_{tokens}": "verification" for tokens in ("channel", "space")},
-}  # and which results they are from
+}
 each_checkpoint = pytest.mark.parametrize("name", zoo.checkpoints())
 
 

@@ -8,6 +8,8 @@ const OPERATIONS = {
   floor: Math.floor,
   ceil: Math.ceil,
   max: Math.max,
+  gcd: (a, b) => (b ? OPERATIONS.gcd(b, a % b) : a),
+  log2: Math.log2,
 };
 
 // A formula's value where its letters have these sizes.

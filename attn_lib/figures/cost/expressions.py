@@ -9,8 +9,10 @@ from xml.etree.ElementTree import Element
 
 import sympy
 from sympy import Expr, Symbol
+from sympy.codegen.cfunctions import log2
 from sympy.printing.mathml import mathml
 
+from ...instruments.formulas import gcd
 from ..skeleton import Tree
 
 # A number, a letter's name, or an operation and its trees: ["+", 1, ["floor", ["/", "c", "r"]]].
@@ -23,6 +25,8 @@ OPERATIONS: dict[type[Expr], str] = {
     sympy.floor: "floor",
     sympy.ceiling: "ceil",
     sympy.Max: "max",
+    gcd: "gcd",
+    log2: "log2",
 }
 COMPUTE: dict[str, Callable] = {
     "+": lambda *terms: sum(terms),
@@ -32,6 +36,8 @@ COMPUTE: dict[str, Callable] = {
     "floor": math.floor,
     "ceil": math.ceil,
     "max": max,
+    "gcd": math.gcd,
+    "log2": math.log2,
 }
 
 
