@@ -17,6 +17,7 @@ def store(path: Path) -> None:
     NotebookClient(
         notebook,
         timeout=600,
+        coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
