@@ -105,7 +105,8 @@ def attend(
 ) -> Float[Tensor, "b n e"]:
     """softmax(query · keyᵀ) · value, in memory of a few copies of the values, however many keys there are."""
     if builds_weights(key.shape[1], value.shape[2]):
-        return average(torch.bmm(query, key.mT).softmax(dim=-1), value)
+        weights = torch.bmm(query, key.mT).softmax(dim=-1)
+        return average(weights, value)
     if query.device.type == "cpu" and query.shape[2] != value.shape[2]:
         # PyTorch's CPU kernel is fused only when queries, keys and values have one width.
         width = max(query.shape[2], value.shape[2])

@@ -3,7 +3,6 @@
 import ast
 import inspect
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import FrameType, FunctionType
@@ -16,6 +15,7 @@ from ..module import AttentionModule
 from .axes import AxisNames
 from .recording import undisturbed
 from .shapes import TracedLine, TracedMethod, TracedTensor
+from .sources import FunctionSource, bound_names, end_of_head
 
 
 def trace_shapes(module: nn.Module, *inputs: Any) -> tuple[TracedMethod, ...]:
@@ -48,12 +48,19 @@ def trace_shapes(module: nn.Module, *inputs: Any) -> tuple[TracedMethod, ...]:
             calls = [attention, reweight, tracer.run("forward", inputs)[0]]
         else:
             calls = [tracer.run("forward", inputs)[0]]
-    told = {call.key() for call in calls}  # these have a place of their own
-    return tuple(call.told(told) for call in calls)
+    shown = {call.fingerprint() for call in calls}  # these have a place of their own
+    return tuple(call.to_method(shown) for call in calls)
 
 
 class _Call:
-    """One call of a function, and what each of its statements assigned when it was done.
+    """One call of a function: which of its statements were executed, and which tensors each made.
+
+    Args:
+        name: what the call is shown as.
+        function: what is called.
+        owner: whose method it is, if any.
+        sizes: names of axes that are known before, with the size of each.
+        known_axes: the axes of tensors that exist; the call adds those that it makes.
 
     Raises:
         ValueError: the source cannot be found.
@@ -65,90 +72,94 @@ class _Call:
         function: FunctionType,
         owner: Any,
         sizes: Mapping[str, int],
-        given: Any,
+        known_axes: WeakIdKeyDictionary,
     ):
-        self.name, self.code, self.owner = name, function.__code__, type(owner)
+        self.name, self.code, self.owner_class = name, function.__code__, type(owner)
         self.origin = f"{function.__module__}.{function.__qualname__}"
-        self.source, self.first, self.statements = _source(function)
-        self.names, self.given = AxisNames(function, {**sizes, **_heads(owner)}), given
-        self.seen: dict[ast.stmt, list[TracedTensor]] = {}
-        self.ran: set[ast.stmt] = set()
-        self.calls: list[_Call] = []
-        self.current: ast.stmt | None = None
-        self.returning: ast.stmt | None = None
+        self.source = FunctionSource.of(function)
+        self.axis_names = AxisNames(function, {**sizes, **_heads(owner)})
+        self.known_axes = known_axes
+        self.executed: set[ast.stmt] = set()
+        self.tensors: dict[ast.stmt, list[TracedTensor]] = {}
+        self.inner_calls: list[_Call] = []
+        self.running: ast.stmt | None = None
+        self.return_statement: ast.stmt | None = None
 
-    def step(self, frame: FrameType, event: str, value: Any) -> None:
+    def on_event(self, frame: FrameType, event: str, value: Any) -> None:
+        """What Python's tracer tells: the call begins, it comes to a line, or it ends with a value."""
         if event == "call":
-            signature, count = next(iter(self.statements.values())), self.code.co_argcount
-            arguments = self.code.co_varnames[: count + self.code.co_kwonlyargcount]
-            self.note(signature, frame.f_locals, arguments)
+            count = self.code.co_argcount + self.code.co_kwonlyargcount
+            arguments = self.code.co_varnames[:count]
+            self._record(self.source.signature, frame.f_locals, arguments)
         elif event == "line":
-            coming = self.statements.get(frame.f_lineno)
-            if coming is not self.current:
-                self.finish(frame)
-            self.current = coming
+            coming = self.source.statements.get(frame.f_lineno)
+            if coming is not self.running:
+                self._record_running(frame)
+            self.running = coming
             if isinstance(coming, ast.Return):  # a `with` around it comes by once more
-                self.returning = coming
+                self.return_statement = coming
         elif event == "return":
-            self.finish(frame)
-            if self.returning is not None:
-                self.note(self.returning, {"return": value}, ["return"])
+            self._record_running(frame)
+            if self.return_statement is not None:
+                self._record(self.return_statement, {"return": value}, ["return"])
 
-    def finish(self, frame: FrameType) -> None:
-        if self.current is not None:
-            self.note(self.current, frame.f_locals, _targets(self.current))
+    def _record_running(self, frame: FrameType) -> None:
+        if self.running is not None:
+            self._record(self.running, frame.f_locals, bound_names(self.running))
 
-    def note(
-        self, statement: ast.stmt, values: Mapping[str, Any], names: Iterable[str]
+    def _record(
+        self, statement: ast.stmt, variables: Mapping[str, Any], names: Iterable[str]
     ) -> None:
-        self.ran.add(statement)
-        tensors = []
-        for name, value in _tensors(values, names):
-            shape = tuple(value.shape)
-            axes = self.names.of(name, shape, statement, self.given.get(value, ()))
+        """The statement was executed, and `names` are the variables that it bound."""
+        self.executed.add(statement)
+        made = []
+        for name, tensor in _tensors(variables, names):
+            shape = tuple(tensor.shape)
+            known = self.known_axes.get(tensor, ())
+            axes = self.axis_names.of(name, shape, statement, known)
             if name == "return":
-                self.given[value] = axes
-            self.given.setdefault(value, axes)
-            tensors.append(TracedTensor(name, shape, value.dtype, axes))
-        if tensors:
-            self.seen[statement] = tensors
+                self.known_axes[tensor] = axes
+            self.known_axes.setdefault(tensor, axes)
+            made.append(TracedTensor(name, shape, tensor.dtype, axes))
+        if made:
+            self.tensors[statement] = made
 
     def lines(self) -> tuple[TracedLine, ...]:
+        """The source; the last line of each statement, or of its head, has the tensors that it made."""
         made: dict[int, list[TracedTensor]] = {}
-        for statement in sorted(self.seen, key=lambda node: node.lineno):
-            made.setdefault(_last_line(statement), []).extend(
-                replace(t, axes=self.names.filled(t.axes, t.shape))
-                for t in self.seen[statement]
+        for statement in sorted(self.tensors, key=lambda node: node.lineno):
+            made.setdefault(end_of_head(statement), []).extend(
+                replace(t, axes=self.axis_names.filled(t.axes, t.shape))
+                for t in self.tensors[statement]
             )
-        heads = {
-            line: node
-            for node in self.statements.values()
-            for line in range(node.lineno, _last_line(node) + 1)
-        }
+        heads = self.source.heads
         return tuple(
             TracedLine(
                 number,
                 text,
                 tuple(made.get(number, ())),
-                heads.get(number) in self.ran,
+                heads.get(number) in self.executed,
                 heads[number].lineno if number in heads else number,
             )
-            for number, text in enumerate(self.source, self.first)
+            for number, text in enumerate(self.source.lines, self.source.first_line)
         )
 
-    def key(self) -> tuple:
+    def fingerprint(self) -> tuple:
         """What two calls of one function, with the same shapes, of modules of one class have in common."""
         lines = self.lines()
         made = ((t.name, t.shape, t.dtype) for line in lines for t in line.tensors)
-        return self.origin, self.owner, tuple(line.ran for line in lines), tuple(made)
+        return self.origin, self.owner_class, tuple(line.ran for line in lines), tuple(made)
 
-    def told(self, before: set) -> TracedMethod:
-        """What came about, with those calls whose keys are not among those `before`, which then has them."""
+    def to_method(self, shown: set[tuple]) -> TracedMethod:
+        """What is shown of it: of the inner calls those that gave a tensor and are not among the `shown`.
+
+        Their fingerprints are added to these.
+        """
         calls = []
-        for call in self.calls:
-            if call.returning in call.seen and call.key() not in before:
-                before.add(call.key())
-                calls.append(call.told(before))
+        for call in self.inner_calls:
+            if call.return_statement in call.tensors and call.fingerprint() not in shown:
+                shown.add(call.fingerprint())
+                calls.append(call.to_method(shown))
         return TracedMethod(self.name, self.origin, self.lines(), tuple(calls))
 
 
@@ -157,11 +168,13 @@ class _Tracer:
 
     def __init__(self, module: nn.Module):
         self.module = module
-        self.paths = {part: f"{path}." if path else "" for path, part in module.named_modules()}
-        packages = {type(part).__module__.partition(".")[0] for part in self.paths}
+        self.prefixes = {
+            part: f"{path}." if path else "" for path, part in module.named_modules()
+        }
+        packages = {type(part).__module__.partition(".")[0] for part in self.prefixes}
         self.packages = packages - {"torch", "einops"}
-        self.given = WeakIdKeyDictionary()  # the axes of tensors that exist
-        self.open: dict[FrameType, _Call] = {}
+        self.known_axes = WeakIdKeyDictionary()
+        self.active: dict[FrameType, _Call] = {}
 
     def run(self, name: str, inputs: tuple[Any, ...]) -> tuple[_Call, Any]:
         """Call a method and follow it.
@@ -173,51 +186,56 @@ class _Tracer:
         function = inspect.unwrap(getattr(method, "__func__", method))
         if not isinstance(function, FunctionType):
             raise ValueError(f"{owner}.{name} is no Python function: {function!r}")
-        self.outer = _Call(name, function, self.module, {}, self.given)
+        self.root = _Call(name, function, self.module, {}, self.known_axes)
         before = sys.gettrace()
-        sys.settrace(self.enter)
+        sys.settrace(self.on_call)
         try:
             result = method(*inputs)
         finally:
             sys.settrace(before)
-            self.open.clear()
-        if not self.outer.ran:
+            self.active.clear()
+        if not self.root.executed:
             raise ValueError(f"{owner}.{name} ran without {function!r}")
-        return self.outer, result
+        return self.root, result
 
-    def enter(self, frame: FrameType, event: str, value: Any) -> Callable | None:
-        code = frame.f_code
-        owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-        call: _Call | None = None
-        if not self.outer.ran:
-            call = self.outer if code is self.outer.code and owner is self.module else None
-        elif frame.f_globals.get("__name__", "").partition(".")[0] in self.packages:
-            call = self.called(frame, owner)
+    def on_call(self, frame: FrameType, event: str, value: Any) -> Callable | None:
+        """Python's tracer tells that some function is called; what is returned hears of its lines."""
+        call = self._call_of(frame)
         if call is None:
             return None
-        self.open[frame] = call
+        self.active[frame] = call
 
-        def step(frame: FrameType, event: str, value: Any) -> Callable:
-            call.step(frame, event, value)
+        def on_event(frame: FrameType, event: str, value: Any) -> Callable:
+            call.on_event(frame, event, value)
             if event == "return":
-                del self.open[frame]
-            return step
+                del self.active[frame]
+            return on_event
 
-        return step(frame, event, value)
+        return on_event(frame, event, value)
 
-    def called(self, frame: FrameType, owner: Any) -> _Call | None:
-        """The call that begins with this frame, noted with the innermost that is being followed."""
-        callers = (self.open[f] for f in _outwards(frame.f_back) if f in self.open)
-        caller, function = next(callers, None), _function(frame, owner)
+    def _call_of(self, frame: FrameType) -> _Call | None:
+        """The call that begins with this frame, where it is followed: the root first, then what it calls."""
+        code = frame.f_code
+        owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+        if not self.root.executed:
+            return self.root if code is self.root.code and owner is self.module else None
+        if frame.f_globals.get("__name__", "").partition(".")[0] in self.packages:
+            return self._inner_call(frame, owner)
+        return None
+
+    def _inner_call(self, frame: FrameType, owner: Any) -> _Call | None:
+        """A new call, kept with the innermost one around it that is followed."""
+        around = (self.active[f] for f in _outwards(frame.f_back) if f in self.active)
+        caller, function = next(around, None), _function(frame, owner)
         if caller is None or function is None:
             return None
-        name = self.paths.get(owner, "") if isinstance(owner, nn.Module) else ""
+        prefix = self.prefixes.get(owner, "") if isinstance(owner, nn.Module) else ""
+        name, sizes = prefix + function.__name__, caller.axis_names.sizes
         try:
-            name += function.__name__
-            call = _Call(name, function, owner, caller.names.sizes, self.given)
+            call = _Call(name, function, owner, sizes, self.known_axes)
         except ValueError:  # made by a program: its caller's line tells what it gave
             return None
-        caller.calls.append(call)
+        caller.inner_calls.append(call)
         return call
 
 
@@ -253,41 +271,3 @@ def _tensors(values: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[
             for i, part in enumerate(value):
                 if isinstance(part, Tensor):
                     yield f"{name}[{i}]", part
-
-
-def _source(function: FunctionType) -> tuple[list[str], int, dict[int, ast.stmt]]:
-    """The lines of a function, the number of the first, and the statement to which each line belongs."""
-    try:
-        lines, first = inspect.getsourcelines(function)
-    except (OSError, TypeError) as error:
-        raise ValueError(f"the source of {function!r} cannot be found") from error
-    tree = ast.parse(textwrap.dedent("".join(lines)))
-    ast.increment_lineno(tree, first - 1)
-    statements: dict[int, ast.stmt] = {}
-    for node in ast.walk(tree):  # outer ones first: a line belongs to the innermost
-        if isinstance(node, ast.stmt):
-            statements |= dict.fromkeys(range(node.lineno, (node.end_lineno or 0) + 1), node)
-    return textwrap.dedent("".join(lines)).splitlines(), first, statements
-
-
-def _targets(statement: ast.stmt) -> list[str]:
-    """The variables that a statement binds: of a loop or a `with`, those in its first line."""
-    nodes: list[ast.AST] = getattr(statement, "targets", None) or [
-        getattr(statement, "target", ast.Pass())
-    ]
-    names = [name for node in nodes for name in ast.walk(node) if isinstance(name, ast.Name)]
-    return [name.id for name in names if isinstance(name.ctx, ast.Store) and name.id != "_"]
-
-
-def _last_line(statement: ast.stmt) -> int:
-    """Where a simple statement, or the head of one that holds others, ends."""
-    inner = {"body", "orelse", "finalbody", "handlers", "decorator_list"}
-    ends = [statement.lineno]
-    for name, value in ast.iter_fields(statement):
-        parts = value if isinstance(value, list) else [value]
-        if name not in inner:
-            nodes = [
-                node for part in parts if isinstance(part, ast.AST) for node in ast.walk(part)
-            ]
-            ends += [getattr(node, "end_lineno", None) or 0 for node in nodes]
-    return max(ends) if hasattr(statement, "body") else statement.end_lineno or statement.lineno
