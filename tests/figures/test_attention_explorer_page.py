@@ -63,6 +63,7 @@ def test_the_living_figure_says_what_the_still_one_said(visit, name, which):
         ]
 
 
+@pytest.mark.every_font
 @pytest.mark.parametrize("width", [1200, 390])
 @every_published
 def test_nothing_jumps_when_a_figure_comes_alive(visit, name, which, width):

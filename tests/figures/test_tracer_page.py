@@ -138,6 +138,7 @@ def test_boxes_are_to_scale(visit, figures, width):
         assert sides == pytest.approx([told["across"] * bar, told["down"] * bar], rel=0.02)
 
 
+@pytest.mark.every_font
 @SIZES
 @pytest.mark.parametrize("which", [0, 1])
 def test_nothing_jumps_when_it_comes_alive_nor_from_line_to_line(visit, width, which):
