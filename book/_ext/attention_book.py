@@ -77,9 +77,7 @@ def visit_table(self, node: nodes.table) -> None:
     type(self).visit_table(self, node)
     box = 'class="pst-scrollable-table-container"'
     focusable = f'{box} tabindex="0" role="group" aria-label="Table"'
-    self.body[start:] = [
-        part.replace(box, focusable) for part in self.body[start:]
-    ]
+    self.body[start:] = [part.replace(box, focusable) for part in self.body[start:]]
 
 
 def visit_parameters(self, node: addnodes.desc_parameterlist) -> None:
@@ -92,8 +90,7 @@ def depart_parameters(self, node: addnodes.desc_parameterlist) -> None:
     type(self).depart_desc_parameterlist(self, node)
     for old, new in {"dl": "ul", "dd": "li"}.items():
         self.body[node["start"] :] = [
-            re.sub(rf"^(</?){old}\b", rf"\1{new}", part)
-            for part in self.body[node["start"] :]
+            re.sub(rf"^(</?){old}\b", rf"\1{new}", part) for part in self.body[node["start"] :]
         ]
 
 
@@ -119,9 +116,7 @@ def visit_hidden_cell(self, node: HideCodeCellNode) -> None:
     start = len(self.body)
     visit_HideCellInput(self, node)
     for old, new in changes.items():
-        self.body[start:] = [
-            part.replace(old, new) for part in self.body[start:]
-        ]
+        self.body[start:] = [part.replace(old, new) for part in self.body[start:]]
 
 
 def write_figures(app: Sphinx) -> None:
@@ -135,12 +130,8 @@ def describe(app, page, template, context: dict, doctree) -> None:
     """Tell search engines what a page is about: its first paragraph, cut to the length that they show."""
     first = doctree and next(doctree.findall(nodes.paragraph), None)
     if first:
-        words = escape(
-            textwrap.shorten(first.astext(), 155, placeholder=" …")
-        )
-        context["metatags"] += (
-            f'\n<meta name="description" content="{words}">'
-        )
+        words = escape(textwrap.shorten(first.astext(), 155, placeholder=" …"))
+        context["metatags"] += f'\n<meta name="description" content="{words}">'
 
 
 def drop_scripts(app, page, template, context: dict, doctree) -> None:
@@ -148,10 +139,7 @@ def drop_scripts(app, page, template, context: dict, doctree) -> None:
 
     def wanted(script) -> bool:
         body = script.attributes.get("body") or ""
-        is_state = (
-            script.attributes.get("type")
-            == "application/vnd.jupyter.widget-state+json"
-        )
+        is_state = script.attributes.get("type") == "application/vnd.jupyter.widget-state+json"
         name = f"{script.filename} {body}".lower()
         return (
             not is_state
@@ -161,6 +149,4 @@ def drop_scripts(app, page, template, context: dict, doctree) -> None:
         )
 
     for kind in ("script_files", "css_files"):
-        context[kind] = [
-            script for script in context.get(kind, []) if wanted(script)
-        ]
+        context[kind] = [script for script in context.get(kind, []) if wanted(script)]

@@ -2,11 +2,11 @@
 
 import re
 
-from references import keys_by_title
 from sphinx.application import Sphinx
 from sphinx.util import inspect
 
 import attn_lib
+from references import keys_by_title
 
 SECTION = re.compile(r"(Args|Attributes|Raises):\n")
 GIVEN = re.compile(r"(Returns|Yields):\n")
@@ -20,25 +20,20 @@ METHODS = ("attention", "reweight", "forward")
 def setup(app: Sphinx) -> dict:
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
-    app.connect(
-        "autodoc-process-docstring", process, priority=400
-    )  # before napoleon
+    # Before napoleon.
+    app.connect("autodoc-process-docstring", process, priority=400)
     app.connect("autodoc-process-signature", process_signature)
     app.connect("autodoc-skip-member", skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def process(
-    app: Sphinx, what, name, obj, options, lines: list[str]
-) -> None:
+def process(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
     # A module's own text is laid out for those who read its file: the page takes its first line.
     wanted = lines[:1] if what == "module" else lines
     lines[:] = to_rst("\n".join(wanted)).split("\n")
 
 
-def process_signature(
-    app: Sphinx, what, name, obj, options, signature, returns
-):
+def process_signature(app: Sphinx, what, name, obj, options, signature, returns):
     """Of a class, how it is made: a widget's inherited `__new__` would hide that."""
     if what != "class" or "__init__" not in vars(obj):
         return None
@@ -48,9 +43,7 @@ def process_signature(
     ), None
 
 
-def skip(
-    app: Sphinx, what, name: str, obj, skipped: bool, options
-) -> bool | None:
+def skip(app: Sphinx, what, name: str, obj, skipped: bool, options) -> bool | None:
     """The methods that every mechanism has need no words: their signatures say it."""
     return False if name in METHODS else None
 

@@ -44,9 +44,7 @@ def is_further_reading(entry: Entry) -> bool:
 def keys_by_title() -> dict[str, str]:
     """The key of each paper by its title, and by what of it stands before a colon."""
     titles = {title_of(entry): key for key, entry in entries().items()}
-    return {
-        title.split(":")[0]: key for title, key in titles.items()
-    } | titles
+    return {title.split(":")[0]: key for title, key in titles.items()} | titles
 
 
 class Paper(ReferenceRole):
@@ -69,15 +67,10 @@ def name_entries(app: Sphinx, doctree: nodes.document) -> None:
     """Let links in Markdown find the entries, as they find headings."""
     if app.env.docname == PAGE:
         slugs = app.env.metadata[PAGE].setdefault("myst_slugs", {})
-        slugs |= {
-            key: (0, key, title_of(entry))
-            for key, entry in entries().items()
-        }
+        slugs |= {key: (0, key, title_of(entry)) for key, entry in entries().items()}
 
 
-def say_where_cited(
-    app: Sphinx, doctree: nodes.document, page: str
-) -> None:
+def say_where_cited(app: Sphinx, doctree: nodes.document, page: str) -> None:
     if page != PAGE:
         return
     citing = pages_by_key(app.env)
@@ -87,16 +80,12 @@ def say_where_cited(
 
 
 def _where(app: Sphinx, pages: list[str]) -> nodes.paragraph:
-    paragraph = nodes.paragraph(
-        text="" if pages else "Further reading.", classes=["cited"]
-    )
+    paragraph = nodes.paragraph(text="" if pages else "Further reading.", classes=["cited"])
     for page in pages:
         paragraph += nodes.Text(", " if len(paragraph) else "Cited in ")
         uri = app.builder.get_relative_uri(PAGE, page)
         text = app.env.titles[page].astext()
-        paragraph += nodes.reference(
-            "", text, refuri=uri, internal=True
-        )
+        paragraph += nodes.reference("", text, refuri=uri, internal=True)
     return paragraph
 
 
@@ -105,11 +94,7 @@ def pages_by_key(env: BuildEnvironment) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for page in _in_order(env, env.config.root_doc):
         links = env.get_doctree(page).findall(addnodes.pending_xref)
-        keys = {
-            link["reftargetid"]
-            for link in links
-            if link["reftarget"] == PAGE
-        }
+        keys = {link["reftargetid"] for link in links if link["reftarget"] == PAGE}
         for key in keys - {None}:
             found.setdefault(key, []).append(page)
     return found

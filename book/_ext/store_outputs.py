@@ -25,9 +25,7 @@ def store(path: Path) -> None:
         for output in cell.get("outputs", []):
             if "data" in output:
                 output["data"] = {
-                    kind: value
-                    for kind, value in output["data"].items()
-                    if kind in TEXT
+                    kind: value for kind, value in output["data"].items() if kind in TEXT
                 }
                 output["metadata"] = {}
     nbformat.write(notebook, path)
