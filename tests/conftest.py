@@ -1,14 +1,17 @@
 """Every test runs with the shapes in attn_lib's signatures checked, and from the same seed."""
 
-import shutil
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import jaxtyping
 import pytest
 import torch
 import torchvision_operators  # noqa: F401 (before timm and vit-pytorch import torchvision)
 from accelerate.state import AcceleratorState
-from places import BUILT
+from fonts import SETS, fontconfig
+from machine import chromium
+from places import BUILT, TESTS
 from playwright.sync_api import Browser, Page, sync_playwright
 
 # Before anything imports attn_lib: what is imported already stays unchecked.
@@ -22,6 +25,32 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in (
+        "pages: reads the built book, or needs a browser",
+        "slow: not for `make quick`",
+        "every_font: under each set of fonts; other tests of pages do not depend on how wide letters are",
+    ):
+        config.addinivalue_line("markers", mark)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)  # workers would take the cores from one another
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("every_font"):
+        metafunc.parametrize("fonts", SETS, indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the built book; side by side, a file's tests share its fixtures, and all pages one browser."""
+    for item in items:
+        browses = "browsers" in item.fixturenames
+        if browses or item.path.is_relative_to(TESTS / "book"):
+            item.add_marker("pages")
+        item.add_marker(pytest.mark.xdist_group("browser" if browses else item.path.stem))
 
 
 @pytest.fixture(autouse=True)
@@ -46,18 +75,40 @@ def alone():
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    system = next(filter(None, map(shutil.which, names)), None)  # or else playwright's own
+def browsers(tmp_path_factory) -> Iterator[Callable[[str], Browser]]:
+    """A browser for each set of fonts, started when a test first wants it."""
+    if chromium() is None:
+        pytest.skip("no Chromium or Chrome: `make machine` says what to install")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=system, args=QUIET)
-        yield browser
-        browser.close()
+
+        @cache
+        def start(fonts: str) -> Browser:
+            if not (file := fontconfig(fonts, tmp_path_factory.mktemp(fonts))):
+                pytest.skip(f"no {fonts} fonts: `make machine` says what to install")
+            environment = os.environ | {"FONTCONFIG_FILE": str(file)}
+            return playwright.chromium.launch(
+                executable_path=chromium(), args=QUIET, env=environment
+            )
+
+        yield start
+        # With Playwright itself they end.
+
+
+@pytest.fixture(scope="session")
+def browser(browsers) -> Browser:
+    return browsers("DejaVu")
 
 
 @pytest.fixture
-def visit(browser):
+def fonts(request) -> str:
+    """The fonts that a page is seen with: one set, or each in turn where the test says `every_font`."""
+    return getattr(request, "param", "DejaVu")
+
+
+@pytest.fixture
+def visit(browsers, fonts):
     """Open a page as a reader does. What it asks of the network, or complains about, fails the test."""
+    browser = browsers(fonts)
     contexts, complaints = [], []
 
     def heard(message) -> None:

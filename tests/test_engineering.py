@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from cases import CASES, Case, every_case, every_size, those
+from machine import compiler
 from places import ROOT
 from torch import Tensor
 from torch.export import Dim
@@ -60,6 +61,9 @@ def test_compilation_in_one_graph_changes_nothing(case: Case, size: str, uncheck
     assert_close(with_gradient(compiled, x), with_gradient(module, x), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.skipif(
+    not compiler(), reason="no C++ compiler: `make machine` says what to install"
+)
 def test_compilation_to_machine_code_changes_nothing(unchecked):
     # One case: it takes a C++ compiler and many seconds, and the graph is what the test above compares.
     torch._dynamo.reset()

@@ -29,6 +29,8 @@ def setup(app: Sphinx) -> dict:
     app.setup_extension("myst_nb")  # before what is overridden of it
     app.setup_extension("references")
     app.setup_extension("docstrings")
+    app.setup_extension("freshness")
+    app.setup_extension("progress")
     app.config.templates_path.append(str(BOOK / "_templates"))
     app.add_html_math_renderer(
         "mathml",

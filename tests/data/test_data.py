@@ -110,6 +110,7 @@ def test_labels_name_the_digit_in_the_box():
     assert (guesses == clean.labels[300:]).float().mean() > 0.8
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("name", [*PHOTOGRAPHS, *REAL, *zoo.checkpoints()])
 def test_the_page_of_data_and_weights_tells_of_it(name: str):
     page = (BUILT / "appendix" / "data.html").read_text()

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import machine
 import numpy as np
 import pytest
 import torch
@@ -18,12 +19,12 @@ def fresh():
     real_images.cache_clear()
 
 
-packaged = pytest.mark.skipif(
-    not real.DEBIAN.is_dir(), reason="the Debian package dataset-fashion-mnist is not installed"
+here = pytest.mark.skipif(
+    not machine.clothes(), reason="no Fashion-MNIST: `make machine` says what to install"
 )
 
 
-@packaged
+@here
 @pytest.mark.parametrize(
     "split, count", {"train": 54_000, "validation": 6_000, "test": 10_000}.items()
 )
@@ -36,7 +37,7 @@ def test_fashion_is_whole(split: str, count: int):
     assert split != "test" or (counts == 1_000).all()
 
 
-@packaged
+@here
 def test_fashion_is_what_the_library_says():
     said = REAL["fashion_mnist"]
     parts = {
@@ -45,11 +46,11 @@ def test_fashion_is_what_the_library_says():
     assert len(parts["train"]) + len(parts["validation"]) == said.train
     assert len(parts["test"]) == said.test and parts["test"].images.shape[2] == said.pixels
     assert len(parts["test"].labels.unique()) == said.classes
-    on_disk = sum(path.stat().st_size for path in real.DEBIAN.iterdir())
+    on_disk = sum(path.stat().st_size for path in machine.clothes().glob("*.gz"))
     assert round(on_disk / 1e6) == said.megabytes
 
 
-@packaged
+@here
 def test_the_splits_of_fashion_share_no_image():
     seen = [
         {image.numpy().tobytes() for image in real_images("fashion_mnist", split).images[:, 0]}
@@ -58,7 +59,7 @@ def test_the_splits_of_fashion_share_no_image():
     assert len(seen[0] & seen[1]) < 20  # the set itself holds a few images twice
 
 
-@packaged
+@here
 def test_fashion_comes_in_other_sizes_and_numbers():
     large = real_images("fashion_mnist", "test", 5, size=56)
     assert large.images.shape == (5, 3, 56, 56) and len(large) == 5

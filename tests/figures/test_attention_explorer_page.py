@@ -46,6 +46,7 @@ def test_without_scripts_pictures_with_words_stand_in(visit, name, which):
     assert len(still.get_attribute("aria-label").split()) > 10
 
 
+@pytest.mark.every_font
 @pytest.mark.parametrize("width", [1200, 390])
 @every_published
 def test_nothing_jumps_when_a_figure_comes_alive(visit, name, which, width):

@@ -186,6 +186,7 @@ def test_two_figures_on_a_page_do_not_disturb_one_another(visit):
     agrees(page, 1, twin(1, data))
 
 
+@pytest.mark.every_font
 @pytest.mark.parametrize("width", [1200, 390])
 @each_figure
 def test_nothing_jumps_when_the_figure_comes_alive(visit, which, width):

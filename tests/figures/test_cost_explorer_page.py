@@ -214,6 +214,7 @@ def test_a_finger_chooses_and_still_scrolls_the_page(visit):
         assert control.bounding_box()["height"] >= 24
 
 
+@pytest.mark.every_font
 @pytest.mark.parametrize("width", [1200, 390])
 def test_nothing_jumps_and_no_label_is_cut(visit, width):
     dead = figure_on(visit(PAGE, java_script_enabled=False, width=width)).bounding_box()

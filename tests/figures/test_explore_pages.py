@@ -39,6 +39,7 @@ def published(data: dict, choice: dict) -> tuple[list[str], str]:
     return [data["pictures"][i] for i in data["frames"][index]], data["words"][index]
 
 
+@pytest.mark.every_font
 @pytest.mark.parametrize("which", [0, 1])
 def test_every_frame_is_drawn_as_python_made_it_and_none_jumps(visit, which):
     figure, data = figures(visit(PAGE)).nth(which), payload(PAGE, TAG, which)
@@ -117,6 +118,7 @@ def place(figure: Locator, part: str) -> dict:
     )
 
 
+@pytest.mark.every_font
 @pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize("which", [0, 1])
 def test_nothing_jumps_when_a_figure_comes_alive(visit, which, width):

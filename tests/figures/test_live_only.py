@@ -121,6 +121,7 @@ def test_bad_arguments_are_refused():
         upload(int, longest=0)
 
 
+@pytest.mark.pages
 def test_a_page_says_what_one_could_do_and_a_notebook_stores_only_that():
     about = "train <b> for a few steps."
     bundle = retrain(int, about=about)._repr_mimebundle_()

@@ -141,6 +141,7 @@ def test_boxes_are_to_scale(visit, figures, width):
         assert sides == pytest.approx([told["across"] * bar, told["down"] * bar], rel=0.02)
 
 
+@pytest.mark.every_font
 @pytest.mark.parametrize("width", [1200, 768, 390])
 @pytest.mark.parametrize("which", [0, 1])
 def test_nothing_jumps_when_it_comes_alive_nor_from_line_to_line(visit, figures, width, which):
