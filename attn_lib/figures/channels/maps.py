@@ -1,6 +1,7 @@
 """The sum of feature maps, weight × map + … = map, beside the image: channel_explorer.js draws it anew, alike."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -40,7 +41,7 @@ def sum_trees(view: View, maps: Maps) -> list[Tree]:
     """A term for each map, after its sign."""
     before = view.branches or [say("before")]
     after = say("together" if view.branches else "after")
-    signs = [
+    signs: list[list[Any]] = [
         [
             say("plus") if part else "",
             ["span", {"data-hole": "sign"}, say("times", weight=fixed(weight, 2))],

@@ -17,7 +17,7 @@ from .expressions import definition, evaluate, to_mathml, to_tree
 from .words import PHRASES
 
 # Of each count: its unit, and what a number of its formula stands for.
-COUNTS = {
+COUNTS: dict[str, dict[str, Any]] = {
     "parameters": {"unit": "", "factor": 1},
     "multiply_adds": {"unit": "", "factor": 1},
     "activations": {"unit": "B", "factor": 4},

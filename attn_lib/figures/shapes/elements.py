@@ -28,7 +28,7 @@ def sections(methods: list[dict[str, Any]], step: int, full: int, measure: Tree)
         measure: what stands below the tensors of each.
     """
     outermost: list[Tree] = []
-    path = [outermost]  # and the sections that lead down to the last
+    path: list[list[Any]] = [outermost]  # and the sections that lead down to the last
     for method in methods:
         chosen = step if method["start"] <= step < method["stop"] else None
         section = _section(method, chosen, full, measure)
