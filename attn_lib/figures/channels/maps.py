@@ -86,7 +86,7 @@ def _map(caption: str, values: np.ndarray, scale: np.ndarray) -> Tree:
     url = to_data_url(Image.fromarray(table[levels]))
     ends = {"low": fixed(values.min(), 2), "high": fixed(values.max(), 2)}
     h, w = values.shape
-    picture = {"class": "attn-map", "style": f"aspect-ratio: {w} / {h}", "data-hole": "picture"}
+    picture = {"style": f"aspect-ratio: {w} / {h}", "data-hole": "picture"}
     return ["div", picture, ["img", {"src": url, "alt": say("map", caption=caption, **ends)}]]
 
 
