@@ -68,7 +68,7 @@ def library_names() -> Iterator[str]:
                 yield from inspect.signature(thing).parameters if callable(thing) else ()
 
 
-KNOWN = {*library_names(), *vars(nn), *vars(builtins)}
+KNOWN = {"attn_lib", *attn_lib.available(), *library_names(), *vars(nn), *vars(builtins)}
 # What the errata quote of the notes.
 NOTES = {"Self_Attn_bchw", "Self_Attn_channel", "Self_Attn_spatial"} | {
     "expand_as",
