@@ -42,7 +42,8 @@ def test_create_keeps_the_shape(name: str):
 def test_the_host_takes_every_mechanism(name: str):
     host = HostCNN(name)
     host(torch.randn(2, 3, 40, 40)).sum().backward()
-    assert any(parameter.grad is not None for parameter in host.slot.parameters())
+    learns = list(host.slot.parameters())
+    assert not learns or any(parameter.grad is not None for parameter in learns)
 
 
 @every_name
