@@ -20,7 +20,7 @@ from attn_lib.lab.networks import HostCNN
 from attn_lib.lab.training import accuracy, classify, fit
 
 ENVIRONMENT = os.environ | {
-    "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS))),
+    "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "lab"))),
     "OMP_NUM_THREADS": "1",
 }
 
