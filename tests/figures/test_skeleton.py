@@ -10,8 +10,10 @@ import torch
 from browsing import in_jupyter
 from playwright.sync_api import Locator, Page
 
+from attn_lib import CBAM, Attention, EfficientChannelAttention, SelfAttention2d
 from attn_lib.figures import (
     AttentionExplorer,
+    CostExplorer,
     FrameExplorer,
     LivingFigure,
     explore,
@@ -52,12 +54,28 @@ def frames() -> FrameExplorer:
     return explore(images, alt=ALT, strength=[0.125, 0.25, 0.375, 0.5], crossed=[False, True])
 
 
+def costs() -> CostExplorer:
+    mechanisms = {
+        "<b>all</b> & all": SelfAttention2d(64),
+        "CBAM": CBAM(64),
+        "heads": Attention(64, 4, 16),
+        "ECA": EfficientChannelAttention(64),
+    }
+    return CostExplorer(mechanisms, (2, 64, 56, 56), alt=ALT)
+
+
 SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
     "attention": (attention, [
         {},
         {"query": 9, "layer": 0, "head": 2, "direction": "is looked at by", "links": 3, "opacity": 0.125},
         {"query": 23, "cell": 4, "head": None, "links": 8},
         {"cell": 23, "direction": "is looked at by", "opacity": 0.0},
+    ]),
+    "costs": (costs, [
+        {},
+        {"count": "activations", "along": "c", "chosen": "CBAM", "sizes": {"side": 7, "c": 2048, "r": 4, "heads": 16}},
+        {"count": "parameters", "along": "r", "chosen": "ECA", "sizes": {"side": 112, "c": 64, "r": None, "heads": 1}},
+        {"along": "heads", "chosen": "heads", "sizes": {"side": 10, "c": 32, "r": 16, "heads": 8}},
     ]),
     "frames": (frames, [{}, {"choice": {"strength": 0.375, "crossed": True}}]),
 }  # fmt: skip
@@ -101,6 +119,10 @@ PICTURES = """async root => Promise.all([...root.querySelectorAll("[data-hole=pi
   return Array.from(small.getImageData(0, 0, 12, 8).data);
 }))"""
 
+TWO_FRAMES = (
+    "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+)
+
 
 @pytest.fixture
 def opened(browser, tmp_path: Path):
@@ -126,6 +148,7 @@ def opened(browser, tmp_path: Path):
 
 def seen(page: Page) -> tuple[list, list[np.ndarray]]:
     page.wait_for_function("[...document.images].every(image => image.complete)")
+    page.evaluate(TWO_FRAMES)  # by then scripts know the room that they have
     root: Locator = page.locator(".attn-living")
     return root.evaluate(CANONICAL), [np.array(each) for each in root.evaluate(PICTURES)]
 
