@@ -149,8 +149,8 @@ def test_growth_is_the_power_of_the_formula():
 
 
 def test_it_is_the_same_bytes_each_time_and_in_each_process():
-    code = "from tests.test_cost_explorer import explorer; print(explorer().to_html())"
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, 'tests'); {code}"]
+    code = "from test_cost_explorer import explorer; print(explorer().to_html())"
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, 'tests/figures'); {code}"]
     twin = subprocess.run(command, capture_output=True, text=True, check=True)
     assert explorer().to_html() == explorer().to_html() == twin.stdout.rstrip("\n")
     assert explorer().weight() < 10_000
@@ -171,7 +171,10 @@ def test_python_sees_and_sets_the_setting():
     figure.sizes = figure.sizes | {"c": 512, "side": 7}
     assert seen == [512] and "b = 1, c = 512, h = w = 7" in figure.still()
     figure.along, figure.chosen = "r", "SE"
-    assert "when r doubles" in figure.still() and "multiply-adds of SE = " in figure.still()
+    still = figure.still()
+    assert re.findall(r"<span data-chosen>(when [^<]*)", still) == ["when r doubles"]
+    assert re.findall("<p data-chosen>([^<]*)", still) == ["multiply-adds of SE = "]
+    assert re.findall("<option selected>([^<]*)", still)[1:] == ["reduction r", "SE"]
     for trait, value, message in (
         ("sizes", figure.sizes | {"c": 500}, r"c must be one of \[32, .*; got 500"),
         ("sizes", {"c": 64}, r"wants the letters \['side', 'c', 'r', 'heads'\]; got \['c'\]"),

@@ -12,8 +12,8 @@ from test_cost_explorer import COUNTS, explorer, settings
 
 from attn_lib import NonLocalMeans, SelectiveKernel, SelfAttention2d
 from attn_lib.figures import CostExplorer
-from attn_lib.figures.cost.chart import draw, to_html
-from attn_lib.figures.cost.words import body
+from attn_lib.figures.cost.chart import draw
+from attn_lib.figures.skeleton import to_html
 
 PAGE, TAG = "appendix/gallery", "cost-explorer"
 
@@ -48,7 +48,7 @@ def spot(page: Page, stop: int, name: str) -> dict:
     curve = next(  # curves come in the order of the mechanisms, the chosen one first
         path.get("d")
         for path, line in zip(
-            [path for path in svg if path.get("class", "").startswith("attn-curve")],
+            [given for _, given, *_ in svg[2:] if given["class"].startswith("attn-curve")],
             figure.scene().lines,
             strict=True,
         )
@@ -59,11 +59,23 @@ def spot(page: Page, stop: int, name: str) -> dict:
     return {"x": x, "y": y}
 
 
+def seen_text(tree: list) -> list[str]:
+    """The texts in an element, of a stack that of its chosen child."""
+    _, attributes, *children = tree
+    if attributes.get("class") == "attn-stack":
+        children = [child for child in children if "data-chosen" in child[1]]
+    return [
+        text
+        for child in children
+        for text in ([child] if isinstance(child, str) else seen_text(child))
+    ]
+
+
 def test_the_page_holds_the_figure_that_these_tests_make():
     alt = payload(PAGE, TAG)["alt"]
-    assert payload(PAGE, TAG) == json.loads(
-        re.search(r"json\">(.*)</script>", explorer(alt=alt).to_html())[1]
-    )
+    figure = explorer(alt=alt)
+    data = json.loads(re.search(r"json\">(.*)</script>", figure.to_html())[1])
+    assert payload(PAGE, TAG) == data | {"_skeleton": ["#markup", {}, figure.still()]}
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -136,8 +148,8 @@ def test_the_page_draws_what_python_draws(visit, width):
             """(figure, traits) => {
               for (const name in traits) figure.model.set(name, traits[name]);
               const chart = figure.querySelector(".attn-chart");
-              return [chart.clientWidth, chart.innerHTML, figure.querySelector(".attn-formula p").innerHTML,
-                      figure.querySelector("table").innerText];
+              return [chart.clientWidth, chart.innerHTML, figure.querySelector("table").innerText,
+                      figure.querySelector(".attn-formula [data-chosen]").innerHTML];
             }""",
             {"count": count, "along": along, "chosen": chosen, "sizes": figure.sizes},
         )
@@ -152,9 +164,10 @@ def test_the_page_draws_what_python_draws(visit, width):
                 assert numbers.sub("", text) == numbers.sub("", other), (name, text, other)
                 pairs = zip(numbers.findall(text), numbers.findall(other), strict=True)
                 assert all(abs(float(a) - float(b)) < 0.11 for a, b in pairs), (text, other)
-        still = body(figure)
-        assert re.sub(r"<[^>]*>", "", drawn[2]) == "".join(still.find(".//p").itertext())
-        assert drawn[3].split() == " ".join(still.find(".//table").itertext()).split()
+        *_, table, _, formulas = figure.skeleton()
+        assert drawn[2].split() == " ".join(seen_text(table)).split()
+        shown = next(p for p in formulas[2:] if "data-chosen" in p[1])
+        assert re.sub(r"<[^>]*>", "", drawn[3]) == "".join(seen_text(shown))
 
 
 def test_the_mouse_previews_and_a_click_chooses_a_size_and_a_mechanism(visit):
@@ -208,52 +221,10 @@ def test_a_finger_chooses_and_still_scrolls_the_page(visit):
     chart.scroll_into_view_if_needed()
     chart.tap(position=spot(page, 28, "SK"))
     assert said(page) == "b = 1, c = 64, h = w = 28"
-    assert "of SK" in figure_on(page).locator(".attn-formula p").inner_text()
+    assert "of SK" in figure_on(page).locator(".attn-formula").inner_text()
     assert chart.evaluate("chart => getComputedStyle(chart).touchAction") == "pan-y"
     for control in figure_on(page).locator("select, button, label:has(input)").all():
         assert control.bounding_box()["height"] >= 24
-
-
-@pytest.mark.every_font
-@pytest.mark.parametrize("width", [1200, 390])
-def test_nothing_jumps_and_no_label_is_cut(visit, width):
-    dead = figure_on(visit(PAGE, java_script_enabled=False, width=width)).bounding_box()
-    page = visit(PAGE, width=width)
-    alive = figure_on(page).bounding_box()
-    assert abs(alive["height"] - dead["height"]) <= 2, (dead, alive)
-    edges = (
-        figure_on(page)
-        .locator(".attn-chart text")
-        .evaluate_all(
-            "texts => texts.map(text => text.getBoundingClientRect()).map(box => [box.left, box.right])"
-        )
-    )
-    assert min(left for left, _ in edges) >= alive["x"] - 1
-    assert max(right for _, right in edges) <= alive["x"] + alive["width"] + 1
-
-
-def test_without_scripts_chart_table_and_formula_stand_in(visit):
-    for width, shown in ((1200, "attn-wide"), (390, "attn-narrow")):
-        figure = figure_on(visit(PAGE, java_script_enabled=False, width=width))
-        assert figure.locator(f".{shown} svg").is_visible()
-        assert figure.locator(".attn-chart svg:visible").count() == 1
-        assert "724,140,032" in figure.inner_text()
-        assert "multiply-adds of self-attention = " in figure.inner_text()
-
-
-def test_forced_colours_dark_and_print_keep_it_legible(visit):
-    stroke = "path => getComputedStyle(path).stroke"
-    for scheme, wanted in (("light", "rgb(0, 0, 0)"), ("dark", "rgb(255, 255, 255)")):
-        page = visit(PAGE, scheme=scheme, forced_colors="active")
-        curves = figure_on(page).locator(".attn-curve").all()
-        assert len(curves) == 7 and all(c.evaluate(stroke) == wanted for c in curves)
-        text = figure_on(page).locator(".attn-name").first
-        assert text.evaluate("text => getComputedStyle(text).fill") == wanted
-    page = visit(PAGE)
-    page.emulate_media(media="print")
-    box = figure_on(page).locator(".attn-chart svg").bounding_box()
-    assert box["height"] > 300 and box["width"] > 300
-    assert "724,140,032" in figure_on(page).inner_text()
 
 
 def test_two_of_a_kind_do_not_disturb_one_another(visit):

@@ -10,10 +10,11 @@ import torch
 from browsing import in_jupyter
 from playwright.sync_api import Locator, Page
 
-from attn_lib import CBAM
+from attn_lib import CBAM, Attention, EfficientChannelAttention, SelfAttention2d
 from attn_lib.figures import (
     AttentionExplorer,
     ChannelExplorer,
+    CostExplorer,
     FrameExplorer,
     LivingFigure,
     ShapeTracer,
@@ -113,6 +114,16 @@ def shapes() -> ShapeTracer:
     return ShapeTracer(Gated(), torch.zeros(2, 16, 6, 5), alt=ALT)
 
 
+def costs() -> CostExplorer:
+    mechanisms = {
+        "<b>all</b> & all": SelfAttention2d(64),
+        "CBAM": CBAM(64),
+        "heads": Attention(64, 4, 16),
+        "ECA": EfficientChannelAttention(64),
+    }
+    return CostExplorer(mechanisms, (2, 64, 56, 56), alt=ALT)
+
+
 SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
     "attention": (attention, [
         {},
@@ -128,6 +139,12 @@ SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
     ]),
     "shares": (shares, [{}, {"image": 1, "channel": 4, "sorted": True}]),
     "many_gates": (many_gates, [{}, {"image": 2, "channel": 199, "sorted": True}]),
+    "costs": (costs, [
+        {},
+        {"count": "activations", "along": "c", "chosen": "CBAM", "sizes": {"side": 7, "c": 2048, "r": 4, "heads": 16}},
+        {"count": "parameters", "along": "r", "chosen": "ECA", "sizes": {"side": 112, "c": 64, "r": None, "heads": 1}},
+        {"along": "heads", "chosen": "heads", "sizes": {"side": 10, "c": 32, "r": 16, "heads": 8}},
+    ]),
     "frames": (frames, [{}, {"choice": {"strength": 0.375, "crossed": True}}]),
     "shapes": (shapes, [{}, {"step": 0}, {"step": 2}, {"step": 11}, {"step": 26}]),
 }  # fmt: skip
@@ -171,6 +188,10 @@ PICTURES = """async root => Promise.all([...root.querySelectorAll("[data-hole=pi
   return Array.from(small.getImageData(0, 0, 12, 8).data);
 }))"""
 
+TWO_FRAMES = (
+    "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+)
+
 
 @pytest.fixture
 def opened(browser, tmp_path: Path):
@@ -196,6 +217,7 @@ def opened(browser, tmp_path: Path):
 
 def seen(page: Page) -> tuple[list, list[np.ndarray]]:
     page.wait_for_function("[...document.images].every(image => image.complete)")
+    page.evaluate(TWO_FRAMES)  # by then scripts know the room that they have
     root: Locator = page.locator(".attn-living")
     return root.evaluate(CANONICAL), [np.array(each) for each in root.evaluate(PICTURES)]
 

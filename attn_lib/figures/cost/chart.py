@@ -134,7 +134,7 @@ def draw(scene: Scene, width: int) -> Tree:
 def swatch(look: int) -> Tree:
     """A mechanism's line and mark, as the table shows them."""
     box = {"viewBox": "0 0 40 14", "width": 40, "height": 14, "aria-hidden": "true"}
-    return ["svg", box, _stroke("M0,7H40", look), _mark(20, 7, look)]
+    return ["svg", box, _stroke("M0,7H40", look), _mark(20.0, 7.0, look)]
 
 
 def spread(heights: list[float], top: int, bottom: int) -> list[float]:
