@@ -7,6 +7,7 @@ import re
 import textwrap
 from html import escape
 from pathlib import Path
+from xml.etree import ElementTree
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -23,6 +24,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from attn_lib.figures import page_script, page_style, theme_css
 
 BOOK = Path(__file__).parent.parent
+MATHML = "http://www.w3.org/1998/Math/MathML"
 
 
 def setup(app: Sphinx) -> dict:
@@ -58,8 +60,25 @@ def setup(app: Sphinx) -> dict:
 
 
 def visit_math(self, node: nodes.math) -> None:
-    self.body.append(convert(node.astext()))
+    self.body.append(breakable(convert(node.astext())))
     raise nodes.SkipNode
+
+
+def breakable(equation: str) -> str:
+    """An equation in the text, cut after each `=`: a line breaks between elements, never within MathML."""
+    ElementTree.register_namespace("", MATHML)
+    [row] = ElementTree.fromstring(equation)
+    sides: list[list[ElementTree.Element]] = [[]]
+    for part in list(row):
+        sides[-1].append(part)
+        if part.text == "=":
+            sides.append([])
+    made = []
+    for side in filter(None, sides):
+        math = ElementTree.Element(f"{{{MATHML}}}math")
+        ElementTree.SubElement(math, f"{{{MATHML}}}mrow").extend(side)
+        made.append(ElementTree.tostring(math, "unicode"))
+    return "".join(made)
 
 
 def visit_math_block(self, node: nodes.math_block) -> None:
