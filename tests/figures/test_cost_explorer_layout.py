@@ -12,11 +12,12 @@ PLACES = """figure => [...figure.querySelectorAll("tr, td, .attn-control, .attn-
 })"""
 
 
-@pytest.mark.parametrize("font", ["DejaVu Sans", "DejaVu Sans Mono", "serif"])
+@pytest.mark.every_font
+@pytest.mark.parametrize("family", ["sans-serif", "monospace", "serif"])
 @pytest.mark.parametrize("width", [1200, 390])
-def test_nothing_jumps_whatever_one_chooses(visit, width, font):
+def test_nothing_jumps_whatever_one_chooses(visit, width, family):
     page = visit(PAGE, width=width)
-    page.add_style_tag(content=f"{TAG} {{ font-family: {font}; }}")
+    page.add_style_tag(content=f"{TAG} {{ font-family: {family}; }}")
     before = figure_on(page).evaluate(PLACES)
     for count, along, chosen, sizes in (
         ("multiply_adds", "heads", "SK", {"side": 112, "c": 2048, "r": None, "heads": 16}),
@@ -31,6 +32,7 @@ def test_nothing_jumps_whatever_one_chooses(visit, width, font):
         assert figure_on(page).evaluate(PLACES) == before, traits
 
 
+@pytest.mark.every_font
 @pytest.mark.parametrize("width", [1200, 390])
 def test_life_moves_nothing_and_no_label_is_cut(visit, width):
     dead = figure_on(visit(PAGE, java_script_enabled=False, width=width)).evaluate(PLACES)
