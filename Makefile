@@ -99,7 +99,7 @@ clean:
 	@touch $@
 
 # Which pages are executed anew, and why, is decided, and said, in book/_ext/freshness.py.
-_build/.book: .venv/.ready requirements.txt $(LIBRARY) $(PAGES)
+_build/.book: requirements.txt $(LIBRARY) $(PAGES) | .venv/.ready
 	@$(STEP) --show '^(\[|Executed anew|No page)' "book" $(BIN)/python $(BIN)/jupyter-book build book \
 	  --config _config.yml --toc "$(CURDIR)/_toc.yml" --path-output . -q -W -n --keep-going
 	@touch $@

@@ -50,6 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         browses = "browsers" in item.fixturenames
         if browses or item.path.is_relative_to(TESTS / "book"):
             item.add_marker("pages")
+        if item.path.is_relative_to(TESTS / "lab"):  # networks are trained there
+            item.add_marker("slow")
         item.add_marker(pytest.mark.xdist_group("browser" if browses else item.path.stem))
 
 

@@ -52,6 +52,7 @@ def with_gradient(module, x: Tensor) -> tuple[Tensor, Tensor]:
     return y, torch.autograd.grad(y.square().sum(), x)[0]
 
 
+@pytest.mark.slow
 @every_case
 @every_size
 def test_compilation_in_one_graph_changes_nothing(case: Case, size: str, unchecked):
@@ -61,6 +62,7 @@ def test_compilation_in_one_graph_changes_nothing(case: Case, size: str, uncheck
     assert_close(with_gradient(compiled, x), with_gradient(module, x), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not compiler(), reason="no C++ compiler: `make machine` says what to install"
 )
@@ -72,6 +74,7 @@ def test_compilation_to_machine_code_changes_nothing(unchecked):
     assert_close(with_gradient(compiled, x), with_gradient(module, x), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @every_case
 def test_an_exported_program_runs_at_other_sizes(case: Case, unchecked):
     module = case.awake()
@@ -83,6 +86,7 @@ def test_an_exported_program_runs_at_other_sizes(case: Case, unchecked):
         assert_close(program(x), module(x), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @every_case
 def test_onnx_runtime_runs_it_at_other_sizes(case: Case, unchecked, tmp_path: Path):
     module, path = case.awake(), tmp_path / "module.onnx"
@@ -158,6 +162,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
+@pytest.mark.slow
 @those(lambda case: case.kind in ("relation", "scores"))
 def test_forward_builds_no_map_at_large_sizes(case: Case):
     module, channels = case.awake(), case.small[1]
@@ -176,6 +181,7 @@ def peak(form: str, shape: str) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.slow
 def test_a_training_step_at_128_by_128_stays_under_150_megabytes():
     assert peak("ours", "1x64x128x128") < 150
     # The meter sees the plain form's scores and weights, 64 MB each.

@@ -46,6 +46,7 @@ def test_the_host_takes_every_mechanism(name: str):
     assert not learns or any(parameter.grad is not None for parameter in learns)
 
 
+@pytest.mark.slow
 @every_name
 @every_resnet
 def test_every_mechanism_goes_into_every_resnet(name: str, kind: str):
@@ -72,6 +73,7 @@ def features(model: nn.Module, x: Tensor) -> Tensor:
     return got[0]
 
 
+@pytest.mark.slow
 @every_resnet
 @pytest.mark.parametrize(
     "after", ["conv1", "bn1", "layer1", "layer2.0", "layer3.0.bn2", "layer4.1"]
@@ -223,6 +225,7 @@ def test_the_mechanism_takes_the_precision_and_the_mode_of_its_layer():
     assert {p.dtype for p in model.parameters()} == {torch.float64}
 
 
+@pytest.mark.slow
 def test_a_network_with_mechanisms_compiles_in_one_graph(unchecked):
     model, x = (
         insert(resnet("resnet18"), "squeeze_excitation", ["layer1", "layer2.0"]),

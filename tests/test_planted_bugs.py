@@ -163,12 +163,14 @@ def verdicts(bug: type | None, name: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(PARITY))
 @pytest.mark.usefixtures("unchecked")
 def test_the_library_passes_every_check(name: str):
     assert verdicts(None, name) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 @pytest.mark.usefixtures("unchecked")
 def test_a_planted_bug_is_caught(bug: type):

@@ -162,6 +162,7 @@ def with_gradient(module, x: Tensor) -> tuple[Tensor, Tensor]:
     return y, torch.autograd.grad(y.square().sum(), x)[0]
 
 
+@pytest.mark.slow
 @every_model
 def test_compilation_in_one_graph_changes_nothing(model: Model, unchecked):
     torch._dynamo.reset()
@@ -181,6 +182,7 @@ def other_shapes(model: Model) -> list[tuple[int, ...]]:
     return [model.shape, (5, *rest)]
 
 
+@pytest.mark.slow
 @every_model
 def test_an_exported_program_runs_at_other_sizes(model: Model, unchecked):
     module = model.make().eval()
@@ -192,6 +194,7 @@ def test_an_exported_program_runs_at_other_sizes(model: Model, unchecked):
         assert_close(program(x), module(x), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @every_model
 def test_onnx_runtime_runs_it_at_other_sizes(model: Model, unchecked, tmp_path: Path):
     module, path = model.make().eval(), tmp_path / "module.onnx"

@@ -24,6 +24,7 @@ here = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @here
 @pytest.mark.parametrize(
     "split, count", {"train": 54_000, "validation": 6_000, "test": 10_000}.items()
@@ -37,6 +38,7 @@ def test_fashion_is_whole(split: str, count: int):
     assert split != "test" or (counts == 1_000).all()
 
 
+@pytest.mark.slow
 @here
 def test_fashion_is_what_the_library_says():
     said = REAL["fashion_mnist"]
@@ -50,6 +52,7 @@ def test_fashion_is_what_the_library_says():
     assert round(on_disk / 1e6) == said.megabytes
 
 
+@pytest.mark.slow
 @here
 def test_the_splits_of_fashion_share_no_image():
     seen = [

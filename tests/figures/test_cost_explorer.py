@@ -99,6 +99,7 @@ def test_its_parameters_are_the_module_s_own_at_every_setting():
                 assert figure.value(name, sizes) == wanted, (name, sizes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", COUNTS)
 def test_the_axis_holds_every_value_that_the_sliders_reach(count):
     figure = explorer(count=count)

@@ -99,6 +99,7 @@ def test_ids_in_a_plot_are_only_those_that_it_refers_to():
     assert ids and all(f"#{name}" in svg for name in ids)
 
 
+@pytest.mark.slow
 def test_a_figure_is_the_same_bytes_each_time_and_in_each_process():
     code = "from test_explore import *; print(squares().to_html() + curves().to_html())"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -139,6 +139,7 @@ def test_a_page_says_what_one_could_do_and_a_notebook_stores_only_that():
     assert set(stored.metadata) == {"kernelspec"}, "no state of widgets"
 
 
+@pytest.mark.slow
 def test_what_the_gallery_would_do_live_works():
     names: dict = {}
     for cell in nbformat.read(GALLERY, as_version=4).cells:

@@ -164,6 +164,7 @@ def test_its_text_holds_every_shape():
     assert "# of_channels: b=2 c=16 1 1" in bundle["text/plain"]
 
 
+@pytest.mark.slow
 def test_it_is_the_same_bytes_each_time_and_in_each_process():
     code = (
         "import torch; from attn_lib import SelfAttention2d; from attn_lib.figures import ShapeTracer;"

@@ -1,14 +1,12 @@
 """New results are held to the intervals of those that ship."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from attn_lib.lab import zoo
-from attn_lib.lab.agreement import agreement
+from attn_lib.lab.agreement import agreement, main
 
 RUNS = zoo.results("compare_where")["runs"]
 
@@ -23,13 +21,16 @@ def test_slots_that_were_not_run_are_left_out():
 
 
 @pytest.mark.parametrize("change", [0, 0.2])
-def test_the_command_tells_what_lies_outside(tmp_path: Path, change: float):
+def test_the_command_tells_what_lies_outside(
+    tmp_path: Path, change: float, monkeypatch, capsys
+):
     results = zoo.results("compare_where")
     for run in results["runs"]:
         run["accuracy"] -= change * (run["slot"] == "none")
     (tmp_path / "compare_where.json").write_text(json.dumps(results))
-    command = [sys.executable, "-m", "attn_lib.lab.agreement", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    outside = [line.split()[1] for line in done.stdout.splitlines() if "OUTSIDE" in line]
-    assert outside == ["none"] * bool(change)
-    assert done.returncode == bool(change)
+    monkeypatch.setattr("sys.argv", ["agreement", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in said if "OUTSIDE" in line] == ["none"] * bool(change)
+    assert bool(ended.value.code) == bool(change)

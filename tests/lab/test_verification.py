@@ -79,6 +79,10 @@ def test_the_command_writes_results_and_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setattr(
         verification, "cluttered_digits", lambda split="train", count=0, seed=0: cluttered_digits(split, 300, seed=seed)
     )  # fmt: skip
+    # As many pairs as the command draws are drawn above; here they would only be waited for.
+    monkeypatch.setattr(
+        verification, "draw_pairs", lambda maps, labels, count, seed=0: draw_pairs(maps, labels, min(count, 200), seed)
+    )  # fmt: skip
     monkeypatch.setattr(
         "sys.argv",
         ["v", "--seeds", "1", "--steps", "1", "--head-steps", "1", "--folder", str(tmp_path)],
