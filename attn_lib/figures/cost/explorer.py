@@ -194,9 +194,7 @@ class CostExplorer(LivingFigure):
 
     @property
     def _setting(self) -> str:
-        return self.say(
-            "setting", batch=self.batch, c=self.sizes["c"], side=self.sizes["side"]
-        )
+        return self.say("setting", batch=self.batch, c=self.sizes["c"], side=self.sizes["side"])
 
     def _mechanism(self, name: str) -> dict:
         return next(found for found in self.mechanisms if found["name"] == name)

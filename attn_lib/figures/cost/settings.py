@@ -100,9 +100,7 @@ def published(name: str, found: Cost) -> dict[str, Any]:
     }
 
 
-def sizes_at(
-    mechanism: Mapping[str, Any], sizes: Mapping[str, int | None]
-) -> dict[str, int]:
+def sizes_at(mechanism: Mapping[str, Any], sizes: Mapping[str, int | None]) -> dict[str, int]:
     """The sizes that a mechanism has at a setting: its own where that has None."""
     set_here = {letter: size for letter, size in sizes.items() if size is not None}
     return mechanism["own"] | set_here
@@ -142,7 +140,10 @@ def formula(name: str, found: Cost, count: str) -> Tree:
     where = [
         part
         for i, letter in enumerate(used)
-        for part in (", " if i else PHRASES["where"], definition(letter, quantity.where[letter]))
+        for part in (
+            ", " if i else PHRASES["where"],
+            definition(letter, quantity.where[letter]),
+        )
     ]
     return ["p", {}, begin, *terms, ")" if factor > 1 else "", *where]
 
