@@ -19,19 +19,19 @@ def measure(bar: int, full: int, words: str) -> Tree:
     return ["div", {"class": "attn-measure"}, draw(bar, 1, full), ["span", {}, words]]
 
 
-def sections(methods: list[dict[str, Any]], step: int, full: int, measure: Tree) -> list[Tree]:
+def sections(methods: list[dict[str, Any]], step: int, full: int, scale: Tree) -> list[Tree]:
     """All methods, those that one called folded into it; the one that has the step is open.
 
     Args:
         methods: as `tell` has them, in the order of their steps.
         full: how many numbers side by side fill the width of a tensor's entry.
-        measure: what stands below the tensors of each.
+        scale: what stands below the tensors of each.
     """
-    outermost: list[Tree] = []
-    path: list[list[Any]] = [outermost]  # and the sections that lead down to the last
+    outermost: Tree = []
+    path: list[Tree] = [outermost]  # and the sections that lead down to the last
     for method in methods:
         chosen = step if method["start"] <= step < method["stop"] else None
-        section = _section(method, chosen, full, measure)
+        section = _section(method, chosen, full, scale)
         del path[method["depth"] + 1 :]
         path[-1].append(section)
         path.append(section)
@@ -40,7 +40,7 @@ def sections(methods: list[dict[str, Any]], step: int, full: int, measure: Tree)
     return outermost
 
 
-def _section(method: Mapping[str, Any], chosen: int | None, full: int, measure: Tree) -> Tree:
+def _section(method: Mapping[str, Any], chosen: int | None, full: int, scale: Tree) -> Tree:
     """A method at the chosen step, or at its last."""
     now = method["stop"] - 1 if chosen is None else chosen
     source = {"role": "group", "aria-label": PHRASES["source"].format(name=method["name"])}
@@ -51,7 +51,7 @@ def _section(method: Mapping[str, Any], chosen: int | None, full: int, measure: 
         "form",
         {"class": "attn-columns"},
         ["div", {"class": "attn-source", **source, "data-hole": "source"}, *lines],
-        ["div", {"class": "attn-tensors"}, *slots, measure],
+        ["div", {"class": "attn-tensors"}, *slots, scale],
     ]
     name, origin = ["strong", {}, method["name"]], ["span", {}, method["origin"]]
     return ["details", {"data-hole": "section"}, ["summary", {}, name, " ", origin], form]
