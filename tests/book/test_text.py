@@ -199,7 +199,9 @@ API = "".join(
 def documented() -> Iterator[str]:
     for package in (attn_lib, attn_lib.figures):
         yield from package.__all__
-    lab = ("comparison", "exercises", "networks", "sanity", "scale", "statistics", "training")
+    lab = (
+        "checkpoint", "comparison", "exercises", "networks", "processes", "sanity", "statistics", "training",
+    )  # fmt: skip
     for name in (
         "data",
         "instruments.localisation",
