@@ -55,16 +55,18 @@ class Freshness:
         self.now = {"*": _prints(BOOK / "_ext", BOOK / "_templates")}
         stale: dict[str, list[str]] = {}
         fresh = set()
+        cache = get_cache(self.cache)
+        cached = {record.uri for record in cache.list_cache_records()}
         for page in sorted(env.found_docs):
             source = Path(env.doc2path(page))
             if not (used := _used(source)):
                 continue
             self.now[page] = used
-            if why := changes(self.before.get(page), used):
+            before = self.before.get(page) if str(source) in cached else None
+            if why := changes(before, used):
                 stale[page] = why
             else:
                 fresh.add(str(source))
-        cache = get_cache(self.cache)
         for record in cache.list_cache_records():
             if record.uri not in fresh:
                 cache.remove_cache(record.pk)
