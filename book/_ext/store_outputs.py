@@ -44,7 +44,8 @@ def _only(names: tuple[str, ...], given: NotebookNode) -> NotebookNode:
 
 def run(notebook: NotebookNode, folder: Path) -> None:
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=600, resources=resources).execute()
+    # One stream a cell, however often it was flushed.
+    NotebookClient(notebook, timeout=600, resources=resources, coalesce_streams=True).execute()
 
 
 if __name__ == "__main__":
