@@ -14,7 +14,7 @@ PAGES := _config.yml _toc.yml $(shell find book -type f -not -path '*/.*' -not -
 
 # Side by side, each on one thread. Whatever wants the browser is one group: it runs in one process, one after
 # the other, beside the rest.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
+PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
 SUMMARY := --show '[0-9]+ (passed|failed|errors?)\b.* in '
 
 TORCH := 2.13.0
