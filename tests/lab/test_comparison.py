@@ -168,7 +168,7 @@ def test_only_the_training_is_timed(monkeypatch):
     assert run("where", "none", seed=0, steps=1)[1]["cpu_seconds"] == 3.0
 
 
-@pytest.mark.parametrize("slot", FOLLOWED.keys() | PROBES.keys())
+@pytest.mark.parametrize("slot", sorted(FOLLOWED.keys() | PROBES.keys()))
 def test_what_is_read_belongs_to_a_slot(slot: str):
     assert slot in SLOTS
 
