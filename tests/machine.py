@@ -108,7 +108,7 @@ NEEDS = (
         "browser",
         chromium,
         "the tests of pages and figures",
-        {"apt-get": "chromium", "dnf": "chromium", "brew": "--cask chromium"},
+        {"apt-get": "chromium libatomic1", "dnf": "chromium libatomic", "brew": "--cask chromium"},
         (sys.executable, "-m", "playwright", "install", "chromium", "--no-shell"),
     ),
     Need(
