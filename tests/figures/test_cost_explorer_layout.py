@@ -6,9 +6,10 @@ from test_cost_explorer_page import PAGE, TAG, figure_on
 from attn_lib.figures.cost.chart import HEIGHT
 from attn_lib.figures.cost.elements import NARROW, WIDE
 
+# Within the figure: without scripts, code above it is unfolded.
 PLACES = """figure => [...figure.querySelectorAll("tr, td, .attn-control, .attn-chart, .attn-formula"), figure].map(part => {
-  const { x, y, width, height } = part.getBoundingClientRect();
-  return [x, y, width, height].map(Math.round);
+  const { x, y, width, height } = part.getBoundingClientRect(), all = figure.getBoundingClientRect();
+  return [x - all.x, y - all.y, width, height].map(Math.round);
 })"""
 
 

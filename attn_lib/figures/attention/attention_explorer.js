@@ -267,9 +267,13 @@ function render({ model, el }) {
       show();
     });
 
-  pictures.forEach((picture, i) => picture.replaceChildren(made[i].canvas));
   for (const follow of controls) follow();
-  show();
+  root.dataset.query = model.get("query");
+  // The still picture stands until the next frame: a page of many figures is not held up by their drawing.
+  requestAnimationFrame(() => {
+    show();
+    pictures.forEach((picture, i) => picture.replaceChildren(made[i].canvas));
+  });
 
   model.get("images").forEach((url, which) => {
     const image = Object.assign(new Image(), { src: url });

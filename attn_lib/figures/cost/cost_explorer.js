@@ -194,7 +194,7 @@ function render({ model, el }) {
     controls.update(sizes);
     updateTable(sizes);
     const width = chart.clientWidth;
-    if (!width) return; // not on the page yet: the observer below will tell
+    if (!width) return; // not on the page yet
     const scene = sceneOf(sizes);
     places = { ...findPlaces(scene, width), scene };
     chart.replaceChildren(build(draw(scene, places, width)));
@@ -224,7 +224,7 @@ function render({ model, el }) {
   });
   for (const name of ["sizes", "count", "along", "chosen"]) model.on(`change:${name}`, show);
 
-  show();
+  // It tells the first width as well, once the page is laid out: to ask for it before would cost that twice.
   new ResizeObserver(show).observe(chart);
 }
 

@@ -5,9 +5,7 @@ function makePanel(figure, name) {
   let shown = figure.querySelector("img")?.getAttribute("src") ?? "";
   return (picture, words) => {
     if (picture.startsWith("<svg")) {
-      if (picture === shown) return;
-      figure.querySelector("svg, img")?.remove();
-      figure.prepend(build(["#markup", {}, picture])); // matplotlib's own, its text escaped
+      if (picture !== shown) figure.innerHTML = picture; // matplotlib's own, its text escaped; it has no caption
     } else {
       const image = figure.querySelector("img") ?? build(["img", {}]);
       if (picture !== shown) image.src = picture;
