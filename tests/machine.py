@@ -108,7 +108,11 @@ NEEDS = (
         "browser",
         chromium,
         "the tests of pages and figures",
-        {"apt-get": "chromium libatomic1", "dnf": "chromium libatomic", "brew": "--cask chromium"},
+        {
+            "apt-get": "chromium libatomic1",
+            "dnf": "chromium libatomic",
+            "brew": "--cask chromium",
+        },
         (sys.executable, "-m", "playwright", "install", "chromium", "--no-shell"),
     ),
     Need(
@@ -193,7 +197,7 @@ def fetch(need: Need, log) -> bool:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=environment,
-                timeout=900,
+                timeout=120 if command == list(need.download) else 900,
             )
             print(f"{need.name}: exit code {done.returncode}", file=log, flush=True)
         except subprocess.TimeoutExpired as error:
