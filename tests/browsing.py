@@ -68,6 +68,7 @@ def in_jupyter(page: Page, figure: LivingFigure | type[LivingFigure], data: dict
           const module = await import("data:text/javascript;base64," + btoa(unescape(encodeURIComponent(source))));
           module.default.render({ model, el });
           document.body.append(el);
+          await new Promise(requestAnimationFrame);  // figures draw in the next frame
           return new Function("el", "data", "told", "python", script)(el, data, told, python);
         }""",
         [figure._esm, data, script],

@@ -26,13 +26,17 @@ def test_a_page_is_quiet_and_fits(visit, name, width):
     assert wide <= 0, f"the page moves sideways by {wide} px"
 
 
-# Colours come with the scheme and layout with the width: a dark page on a phone adds neither.
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 1200), ("light", 390)])
+# Colours come with the scheme, not with the width; their contrast takes four fifths of the time.
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_accessible(visit, name, scheme, width):
+def test_a_page_is_accessible(visit, name, width, scheme):
     page = visit(name, width=width, scheme=scheme)
     # Preloading would fetch style sheets, which files may not.
-    found = Axe().run(page, options={"preload": False})
+    options = {"preload": False, "resultTypes": ["violations"]}
+    if width == 390:
+        options["rules"] = {"color-contrast": {"enabled": False}}
+    found = Axe().run(page, options=options)
     assert found.violations_count == 0, found.generate_report()
 
 
