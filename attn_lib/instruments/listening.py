@@ -35,7 +35,8 @@ class Run:
     def __init__(
         self, module: nn.Module, inputs: list[Tensor], batch: int | None, gradients: bool
     ):
-        self.inputs, self.batch, self.gradients = inputs, batch, gradients
+        self.module, self.inputs = module, inputs
+        self.batch, self.gradients = batch, gradients
         counts = (getattr(module, name, None) for name in ("num_heads", "heads", "num_attention_heads"))
         self.heads = next((count for count in counts if isinstance(count, int)), 1)
         # By id, with the tensors themselves, so that no other can take the id.
@@ -174,17 +175,19 @@ class Listener(TorchFunctionMode):
             self.__enter__()
         self.runs.append(Run(module, inputs, batch, self.gradients))
 
-    def end(self) -> Tensor | None:
+    def end(self, module: nn.Module) -> Tensor | None:
         """It is done: its map, None if it made none, several, or one whose axes cannot be told."""
+        if not self.runs or self.runs[-1].module is not module:
+            return None  # refused before it began
         run = self.runs.pop()
         if not self.runs:
             self.__exit__(None, None, None)
         return run.found[0] if len(run.found) == 1 else None
 
     def close(self) -> None:
-        """Hear no more, whatever still runs."""
+        """Hear no more, whatever was interrupted."""
         while self.runs:
-            self.end()
+            self.end(self.runs[-1].module)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -201,8 +204,8 @@ class Listener(TorchFunctionMode):
 
 
 def in_windows(module: nn.Module) -> bool:
-    """Whether a module attends within windows, so that its batch is windows of images."""
-    return hasattr(module, "window_size") or bool(re.search("Swin|Window", type(module).__name__))
+    """Whether a module attends within windows, as Swin does: its batch is then windows of images."""
+    return bool(re.search("Swin|Window", type(module).__name__))
 
 
 def _over_last(func: Callable, args: tuple, kwargs: Mapping[str, Any]) -> bool:

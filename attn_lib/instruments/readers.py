@@ -44,11 +44,13 @@ def reader(module: nn.Module) -> Reader | None:
 
 
 def looks_alike(module: nn.Module) -> bool:
-    """Whether a module is attention by the name of its class, or one of PyTorch's or ours."""
+    """Whether a module is attention, or seems so by the name of its class or of a part."""
     if isinstance(module, (AttentionModule, nn.MultiheadAttention)):
         return True
-    scripted = isinstance(module, torch.jit.ScriptModule)
-    return not scripted and bool(re.search("att(entio)?n", type(module).__name__, re.IGNORECASE))
+    if isinstance(module, torch.jit.ScriptModule):  # it runs no Python to listen to
+        return False
+    named = re.search("att(entio)?n", type(module).__name__, re.IGNORECASE)
+    return bool(named or {"qkv", "to_qkv"} & module._modules.keys())
 
 
 def _multihead(module: nn.MultiheadAttention, *args: Any, **kwargs: Any) -> Tensor:

@@ -35,8 +35,8 @@ def record(model: nn.Module, gradients: bool = False) -> Iterator[Maps]:
         maps["stages.2.attention"]
 
     An `AttentionModule` is asked for its `attention`, an `nn.MultiheadAttention` for the weights of each
-    head. To any other module with "attention" or "attn" in the name of its class it listens while it runs:
-    the map is the softmax over a product that is then multiplied with the values, or what
+    head. To any other module with "attention" or "attn" in the name of its class, or a part named qkv, it
+    listens while it runs: the map is the softmax over a product that is then multiplied with the values, or what
     `scaled_dot_product_attention` computes within, from the very queries, keys and mask that it was given;
     so rotations, biases and masks are in it. These maps are (b, heads, n, m), before any dropout; of windows
     (b, windows, heads, n, m), which `unwindow` lays over the image. What follows no such pattern is not
@@ -64,8 +64,8 @@ def record(model: nn.Module, gradients: bool = False) -> Iterator[Maps]:
     likely = {name: part for name, part in parts.items() if looks_alike(part)}
     if not likely:
         raise ValueError(
-            f"{type(model).__name__} holds no AttentionModule, no nn.MultiheadAttention and no other "
-            "class with attention in its name, so there is no map to record"
+            f"{type(model).__name__} holds no AttentionModule, no nn.MultiheadAttention and nothing "
+            "else that looks like attention, so there is no map to record"
         )
     watch = _Watch(likely, gradients)
     try:
@@ -146,7 +146,7 @@ class _Watch:
             self.listener.begin(module, args, kwargs)
 
         def after(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
-            if (weights := self.listener.end()) is not None:
+            if (weights := self.listener.end(module)) is not None:
                 self.maps[name] = weights
 
         self.hook(module, before, after, always=True)
