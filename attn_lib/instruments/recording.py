@@ -75,7 +75,8 @@ def record(model: nn.Module, gradients: bool = False) -> Iterator[Maps]:
         raise ValueError(COMPILED) if COMPILED in str(error) else error from error
     finally:
         watch.close()
-    watch.account(type(model).__name__)
+    if unread := watch.account(type(model).__name__):
+        warnings.warn(f"no map can be read of {unread}", stacklevel=3)
 
 
 class _Watch:
@@ -101,6 +102,8 @@ class _Watch:
                 self.listen(name, part)
                 if in_windows(part):
                     around |= {parts[outer]: None for outer in _outwards(name) if outer in parts}
+            else:
+                self.hook(part, lambda *call, name=name: self.ran.add(name))
         for part in around:
             self.count(part)
 
@@ -162,7 +165,9 @@ class _Watch:
 
         self.hook(module, before, after, always=True)
 
-    def hook(self, module: nn.Module, before: Any, after: Any, always: bool = False) -> None:
+    def hook(
+        self, module: nn.Module, before: Any, after: Any = lambda *call: None, always: bool = False
+    ) -> None:
         def unless_reading(act: Any) -> Hook:
             # What the `attention` of a module around calls is no run of the model.
             return Hook(module, lambda *call: None if self.reading else act(*call))
@@ -179,8 +184,8 @@ class _Watch:
             handle.remove()
         self.listener.close()
 
-    def account(self, model: str) -> None:
-        """Say what left no map.
+    def account(self, model: str) -> str:
+        """Note what left no map, and list what ran nevertheless.
 
         Raises:
             ValueError: nothing did.
@@ -193,8 +198,7 @@ class _Watch:
                 "or it ran without calling its attention, or it ran compiled: record the model "
                 "from before torch.compile while it runs itself"
             )
-        if ran := {name: why for name, why in self.maps.unread.items() if name in self.ran}:
-            warnings.warn(f"no map can be read of {_listed(ran)}", stacklevel=5)
+        return _listed({name: why for name, why in self.maps.unread.items() if name in self.ran})
 
     def why(self, name: str) -> str:
         what = type(self.likely[name]).__name__
