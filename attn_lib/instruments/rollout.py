@@ -74,7 +74,7 @@ def _layers(maps: Layers) -> list[Float[Tensor, "b heads n n"]]:
         got = f"one tensor {tuple(maps.shape)}" if isinstance(maps, Tensor) else shapes
         raise ValueError(
             "rollout wants the weights (b, heads, n, n) or (b, n, n) of at least one layer, all of one b and n, "
-            f"or all in one tensor (layers, b, heads, n, n); got {got}"
+            f"or all in one tensor (layers, b, heads, n, n); of windows, what `unwindow` makes; got {got}"
         )
     return layers
 
