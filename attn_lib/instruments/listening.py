@@ -37,12 +37,17 @@ class Run:
     ):
         self.module, self.inputs = module, inputs
         self.batch, self.gradients = batch, gradients
-        counts = (getattr(module, name, None) for name in ("num_heads", "heads", "num_attention_heads"))
+        counts = (
+            getattr(module, name, None)
+            for name in ("num_heads", "heads", "num_attention_heads")
+        )
         self.heads = next((count for count in counts if isinstance(count, int)), 1)
         # By id, with the tensors themselves, so that no other can take the id.
         self.scores: dict[int, Tensor] = {}
         self.carried: dict[int, tuple[Tensor, Tensor | None]] = {}
-        self.found: list[Tensor | None] = []  # None: there is a map, of a form that nobody knows
+        self.found: list[
+            Tensor | None
+        ] = []  # None: there is a map, of a form that nobody knows
 
     def follow(self, func: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         """Call `func` and note what its result is: a product, scores, weights, or weights carried on."""
@@ -153,7 +158,9 @@ class Listener(TorchFunctionMode):
     def __init__(self, gradients: bool):
         super().__init__()
         self.gradients, self.runs = gradients, list[Run]()
-        self.batches: dict[nn.Module, int] = {}  # what the models around are given, outermost first
+        self.batches: dict[
+            nn.Module, int
+        ] = {}  # what the models around are given, outermost first
 
     def enter(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
         """A module around others starts to run."""
@@ -215,7 +222,7 @@ def _over_last(func: Callable, args: tuple, kwargs: Mapping[str, Any]) -> bool:
 
 def _tensors(values: tuple) -> list[Tensor]:
     """The tensors among some arguments, also those in a list or a tuple."""
-    flat = []
+    flat: list[Any] = []
     for value in values:
         flat += value if isinstance(value, (list, tuple)) else [value]
     return [value for value in flat if isinstance(value, Tensor)]

@@ -31,7 +31,7 @@ def reader(module: nn.Module) -> Reader | None:
     """How to ask this module for its map, None if it does not say; never where its `forward` is another's."""
     if "forward" in vars(module):
         return None
-    cls = type(module)
+    cls: Any = type(module)
     if isinstance(module, AttentionModule):
         order = cls.__mro__
         own = min(order.index(base) for base in order if "forward" in vars(base))
@@ -73,8 +73,8 @@ def _silenced(module: nn.MultiheadAttention, weights: Tensor, output: tuple) -> 
     """Weights 0 for the queries whose keys are all masked, where the fused kernel gives them no NaN."""
     rows = output[0]
     if rows.is_nested:
-        return weights
-    if rows.ndim == 2:
+        rows = rows.to_padded_tensor(0.0)
+    elif rows.ndim == 2:
         rows = rows.unsqueeze(0)
     elif not module.batch_first:
         rows = rows.transpose(0, 1)

@@ -101,7 +101,9 @@ class _Watch:
             elif self.heard(name):
                 self.listen(name, part)
                 if in_windows(part):
-                    around |= {parts[outer]: None for outer in _outwards(name) if outer in parts}
+                    around |= {
+                        parts[outer]: None for outer in _outwards(name) if outer in parts
+                    }
             else:
                 self.hook(part, lambda *call, name=name: self.ran.add(name))
         for part in around:
@@ -166,7 +168,11 @@ class _Watch:
         self.hook(module, before, after, always=True)
 
     def hook(
-        self, module: nn.Module, before: Any, after: Any = lambda *call: None, always: bool = False
+        self,
+        module: nn.Module,
+        before: Any,
+        after: Any = lambda *call: None,
+        always: bool = False,
     ) -> None:
         def unless_reading(act: Any) -> Hook:
             # What the `attention` of a module around calls is no run of the model.
@@ -198,12 +204,16 @@ class _Watch:
                 "or it ran without calling its attention, or it ran compiled: record the model "
                 "from before torch.compile while it runs itself"
             )
-        return _listed({name: why for name, why in self.maps.unread.items() if name in self.ran})
+        return _listed(
+            {name: why for name, why in self.maps.unread.items() if name in self.ran}
+        )
 
     def why(self, name: str) -> str:
         what = type(self.likely[name]).__name__
         if name in self.ran:
-            return f"{what} cannot be read: it is not one softmax of a product that weighs values"
+            return (
+                f"{what} cannot be read: it is not one softmax of a product that weighs values"
+            )
         return f"{what} was not called"
 
 

@@ -50,8 +50,13 @@ def rollout(maps: Layers, gradients: Layers | None = None) -> Float[Tensor, "b n
             raise ValueError(
                 f"rollout wants one gradient for each map; got maps {shapes[0]}, gradients {shapes[1]}"
             )
-        products = ((layer * slope).clamp(min=0) for layer, slope in zip(layers, slopes, strict=True))
-        steps = [_identity(layers[0]) + reduce(part, "b heads n m -> b n m", "mean") for part in products]
+        products = (
+            (layer * slope).clamp(min=0) for layer, slope in zip(layers, slopes, strict=True)
+        )
+        steps = [
+            _identity(layers[0]) + reduce(part, "b heads n m -> b n m", "mean")
+            for part in products
+        ]
     result = steps[0]
     for step in steps[1:]:
         result = step @ result
@@ -70,7 +75,9 @@ def _layers(maps: Layers) -> list[Float[Tensor, "b heads n n"]]:
     shapes = [tuple(layer.shape) for layer in layers]
     layers = [layer[:, None] if layer.ndim == 3 else layer for layer in layers]
     sizes = {(layer.shape[0], *layer.shape[2:]) for layer in layers}
-    if len(sizes) != 1 or any(layer.ndim != 4 or layer.shape[2] != layer.shape[3] for layer in layers):
+    if len(sizes) != 1 or any(
+        layer.ndim != 4 or layer.shape[2] != layer.shape[3] for layer in layers
+    ):
         got = f"one tensor {tuple(maps.shape)}" if isinstance(maps, Tensor) else shapes
         raise ValueError(
             "rollout wants the weights (b, heads, n, n) or (b, n, n) of at least one layer, all of one b and n, "

@@ -7,7 +7,9 @@ from torch import Tensor
 
 
 def unwindow(
-    maps: Float[Tensor, "b windows heads n n"], size: tuple[int, int], shift: int | tuple[int, int] = 0
+    maps: Float[Tensor, "b windows heads n n"],
+    size: tuple[int, int],
+    shift: int | tuple[int, int] = 0,
 ) -> Float[Tensor, "b heads positions positions"]:
     """The maps of windows as one relation between all positions of the image, 0 between windows.
 
@@ -37,6 +39,8 @@ def unwindow(
     places = rearrange(places, "(y p) (x q) -> (y x) (p q)", p=side, q=side)
     b, heads = maps.shape[0], maps.shape[2]
     laid = maps.new_zeros(b, heads, len(whole), len(whole))
-    laid[:, :, places[:, :, None], places[:, None, :]] = rearrange(maps, "b k heads n m -> b heads k n m")
+    laid[:, :, places[:, :, None], places[:, None, :]] = rearrange(
+        maps, "b k heads n m -> b heads k n m"
+    )
     inside = whole.view(rows * side, columns * side)[: size[0], : size[1]].flatten()
     return laid[:, :, inside][..., inside]

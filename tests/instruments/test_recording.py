@@ -232,7 +232,9 @@ def test_a_model_that_goes_around_its_attention_is_refused():
             return self.attn.out_proj(x)
 
     model = Around()
-    with pytest.raises(ValueError, match=r"Around left no map: MultiheadAttention was not called \('attn'\)"):
+    with pytest.raises(
+        ValueError, match=r"Around left no map: MultiheadAttention was not called \('attn'\)"
+    ):
         with record(model) as maps:
             model(torch.randn(2, 5, 12))
     assert maps == {} and hooks(model) == 0

@@ -117,7 +117,9 @@ def test_the_model_itself_composes_with_a_twin_that_runs_outside(name: str, unch
 @every_case
 def test_a_block_without_a_run_composes_as_an_error(case: Case):
     module = case.build()
-    with pytest.raises(ValueError, match=f"left no map: .*{type(module).__name__} was not called"):
+    with pytest.raises(
+        ValueError, match=f"left no map: .*{type(module).__name__} was not called"
+    ):
         with record(module):
             pass
 

@@ -26,7 +26,9 @@ def test_gradients_compose_with_every_mechanism(case: Case, size: str):
     y.square().sum().backward(retain_graph=True)
     learned = [parameter.grad for parameter in module.parameters()]
     wanted.square().sum().backward()
-    assert_close(learned, [parameter.grad for parameter in twin.parameters()], rtol=1e-3, atol=1e-3)
+    assert_close(
+        learned, [parameter.grad for parameter in twin.parameters()], rtol=1e-3, atol=1e-3
+    )
     slopes = torch.autograd.grad(y.square().sum(), list(maps.values()), allow_unused=True)
     for name, slope in zip(maps, slopes, strict=True):
         if name == "" and len(maps) > 1:
@@ -47,7 +49,9 @@ def theirs(module: nn.Module, x: Tensor, need: bool) -> Tensor:
     return module(x)
 
 
-@pytest.mark.parametrize("make", [multihead, lambda: TimmAttention(12, 4)], ids=["torch", "timm"])
+@pytest.mark.parametrize(
+    "make", [multihead, lambda: TimmAttention(12, 4)], ids=["torch", "timm"]
+)
 @pytest.mark.parametrize("need", [True, False], ids=["explicit", "fused"])
 def test_gradients_compose_with_somebody_elses(make: Callable, need: bool):
     module, x = make().eval(), torch.randn(2, 5, 12)
@@ -57,7 +61,10 @@ def test_gradients_compose_with_somebody_elses(make: Callable, need: bool):
     (slope,) = torch.autograd.grad(y.square().sum(), list(maps.values()))
     if isinstance(module, nn.MultiheadAttention):
         assert_close(maps[""], by_hand(module, x, x), **CLOSE)
-        value, out = x @ module.in_proj_weight[24:].T + module.in_proj_bias[24:], module.out_proj
+        value, out = (
+            x @ module.in_proj_weight[24:].T + module.in_proj_bias[24:],
+            module.out_proj,
+        )
     else:
         value, out = module.qkv(x).chunk(3, -1)[2], module.proj
     weights = maps[""].detach().requires_grad_()
@@ -72,7 +79,9 @@ def test_gradients_compose_with_dropout_of_the_fused_kernel():
         y = module(x)
     value = module.qkv(x).chunk(3, -1)[2].unflatten(2, (4, 3)).transpose(1, 2)
     whole = module.proj((maps[""] @ value).transpose(1, 2).flatten(2))
-    assert not torch.allclose(y, whole, atol=1e-3), "the map is before the dropout, the output after"
+    assert not torch.allclose(y, whole, atol=1e-3), (
+        "the map is before the dropout, the output after"
+    )
     (slope,) = torch.autograd.grad(y.sum(), list(maps.values()))
     assert 0.1 < (slope == 0).float().mean() < 0.9
 

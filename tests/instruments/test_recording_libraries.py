@@ -1,6 +1,5 @@
 """`record` against each library's own weights, from its configuration: nothing is downloaded."""
 
-
 import open_clip.transformer
 import pytest
 import timm
@@ -44,7 +43,9 @@ def test_hugging_face_composes(name: str, way: str, gradients: bool):
     x = torch.randn(2, 3, *[HUGGING_FACE[name][1].image_size] * 2)
     reference, wanted = hugging_face(name, "eager"), []
     for module in reference.modules():
-        if type(module).__name__.endswith("Attention"):  # which gives its output and its weights
+        if type(module).__name__.endswith(
+            "Attention"
+        ):  # which gives its output and its weights
             module.register_forward_hook(lambda module, args, y: wanted.append(y[1]))
     own = reference(x).last_hidden_state
     model = hugging_face(name, way)
@@ -84,7 +85,9 @@ V2 = {"block": torchvision.models.swin_transformer.SwinTransformerBlockV2, "down
 def test_torchvision_swin_composes(options: dict, monkeypatch):
     model, x, softmax, wanted = swin(**options), torch.randn(2, 3, 32, 32), F.softmax, []
     with monkeypatch.context() as patch:
-        patch.setattr(F, "softmax", lambda *a, **k: wanted.append(softmax(*a, **k)) or wanted[-1])
+        patch.setattr(
+            F, "softmax", lambda *a, **k: wanted.append(softmax(*a, **k)) or wanted[-1]
+        )
         before = model(x)
     with record(model) as maps:
         y = model(x)
@@ -119,7 +122,9 @@ def test_windows_that_do_not_fit_compose_as_an_error(unchecked):
 
 
 def test_vit_pytorch_composes():
-    options = dict(image_size=16, patch_size=8, num_classes=5, dim=12, depth=2, heads=3, mlp_dim=20)
+    options = dict(
+        image_size=16, patch_size=8, num_classes=5, dim=12, depth=2, heads=3, mlp_dim=20
+    )
     model, x = vit_pytorch.ViT(**options).eval(), torch.randn(2, 3, 16, 16)
     y, wanted = Recorder(model)(x)
     with record(model) as maps:
@@ -136,7 +141,9 @@ def test_cross_vit_composes_with_both_its_branches():
     x, wanted = torch.randn(2, 3, 32, 32), []
     for module in model.modules():
         if hasattr(module, "attend"):
-            module.attend.register_forward_hook(lambda module, args, y: wanted.append(y.detach()))
+            module.attend.register_forward_hook(
+                lambda module, args, y: wanted.append(y.detach())
+            )
     y = model(x)
     expected = list(wanted)
     with record(model) as maps:
@@ -204,9 +211,9 @@ def test_timm_with_biases_and_rotations_composes(name: str):
 
 def test_talking_heads_compose_by_name():
     model = timm.create_model("cait_xxs24_224", img_size=32, embed_dim=24, depth=1, num_heads=3).eval()  # fmt: skip
-    with pytest.warns(UserWarning, match=r"TalkingHeadAttn cannot be read.*\('blocks.0.attn'\)"):
+    with pytest.warns(
+        UserWarning, match=r"TalkingHeadAttn cannot be read.*\('blocks.0.attn'\)"
+    ):
         with record(model) as maps:
             model(torch.randn(1, 3, 32, 32))
     assert maps.keys() & maps.unread.keys() == set() and maps.unread.keys() == {"blocks.0.attn"}
-
-

@@ -41,7 +41,9 @@ def trace(module: nn.Module, x: Tensor) -> Tensor:
     return module(x)
 
 
-every_tool = pytest.mark.parametrize("watched", [swallow, trace], ids=["record", "trace_shapes"])
+every_tool = pytest.mark.parametrize(
+    "watched", [swallow, trace], ids=["record", "trace_shapes"]
+)
 others = pytest.mark.parametrize("make", [multihead, timm], ids=["torch", "timm"])
 
 
@@ -51,7 +53,9 @@ def state(module: nn.Module) -> list[tuple[int, int, Tensor]]:
 
 
 def check_state(module: nn.Module, before: list) -> None:
-    for (was, version, value), (now, new_version, new) in zip(before, state(module), strict=True):
+    for (was, version, value), (now, new_version, new) in zip(
+        before, state(module), strict=True
+    ):
         assert (was, version) == (now, new_version)
         assert torch.equal(value, new)
 
@@ -112,7 +116,9 @@ def pickled(module: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
 def test_a_copy_made_inside_composes(case: Case, copied: Callable):
     module = case.awake()
-    if copied is pickled and any("parametrizations" in name for name, _ in module.named_modules()):
+    if copied is pickled and any(
+        "parametrizations" in name for name, _ in module.named_modules()
+    ):
         pytest.skip("PyTorch pickles no parametrised module, recorded or not")
     with record(module) as maps:
         module(case.input())

@@ -6,11 +6,12 @@ import warnings
 import pytest
 import torch
 from cases import Case, every_case
-from test_recording import CLOSE, TimmAttention, by_hand, multihead
+from test_recording import CLOSE, TimmAttention, by_hand, encoder, multihead
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torch.utils.checkpoint import checkpoint
 
-from attn_lib import Attention, SelfAttention2d, record
+from attn_lib import Attention, record
 
 
 def turned(x: Tensor) -> Tensor:
@@ -60,7 +61,9 @@ class TwiceAttention(TimmAttention):
         return super().forward(super().forward(x))
 
 
-strangers = pytest.mark.parametrize("make", [Deeper, LinearAttention, lambda: TwiceAttention(12, 4)])
+strangers = pytest.mark.parametrize(
+    "make", [Deeper, LinearAttention, lambda: TwiceAttention(12, 4)]
+)
 
 
 @strangers
@@ -68,7 +71,9 @@ strangers = pytest.mark.parametrize("make", [Deeper, LinearAttention, lambda: Tw
 def test_what_is_no_map_composes_by_name(make, gradients: bool):
     module, x = make().eval(), torch.randn(2, 5, 12)
     before, name = module(x), type(module).__name__
-    with pytest.raises(ValueError, match=f"left no map: {name} cannot be read: it is not one softmax"):
+    with pytest.raises(
+        ValueError, match=f"left no map: {name} cannot be read: it is not one softmax"
+    ):
         with record(module, gradients):
             module(x)
     model = nn.Sequential(module, nn.Sequential(TimmAttention(12, 4)))
@@ -192,3 +197,41 @@ def test_a_true_nan_composes_as_nan(make, need: bool):
     assert maps[""][1, :, 3:].isnan().all() and maps[""][0, :, 1:].isfinite().all()
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_an_empty_sentence_composes():
+    model, x = encoder().eval(), torch.randn(2, 5, 12)
+    nothing = torch.tensor([[False] * 5, [True] * 5])
+    with torch.no_grad(), record(model) as maps:
+        y = model(x, src_key_padding_mask=nothing)
+    assert y.isfinite().all()
+    assert all(not weights[1].any() and weights[0].all() for weights in maps.values())
+
+
+def test_backward_that_runs_the_model_again_composes():
+    model, x = TimmAttention(12, 4), torch.randn(2, 5, 12, requires_grad=True)
+    for reentrant in (True, False):
+        with record(model) as maps:
+            y = checkpoint(model, x, use_reentrant=reentrant)
+            first = maps[""]
+            y.sum().backward()
+        assert torch.equal(maps[""], first) and not torch._C._len_torch_function_stack()
+
+
+def test_a_compiled_part_of_a_forward_composes(unchecked):
+    core = torch.compile(lambda q, k, v: (q @ k.mT).softmax(-1) @ v, backend="eager")
+
+    class HelpedAttention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.qkv = nn.Linear(12, 36)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return core(*self.qkv(x).chunk(3, -1))
+
+    module, x = HelpedAttention(), torch.randn(2, 5, 12)
+    for _ in range(2):
+        with record(module) as maps:
+            y = module(x)
+        query, key, _ = module.qkv(x).chunk(3, -1)
+        assert_close(maps[""][:, 0], (query @ key.mT).softmax(-1).detach())
+        assert torch.equal(module(x), y)
