@@ -161,13 +161,23 @@ def test_a_buffer_that_two_modules_share_composes():
 
 
 def test_old_spectral_norm_composes():
-    module = SelfAttention2d(16)
-    nn.utils.spectral_norm(module.key)
-    module(torch.randn(1, 16, 3, 3))
-    weight = module.key.weight
+    module, x = nn.utils.spectral_norm(nn.Linear(3, 3)), torch.randn(2, 3)
+    module(x)
+    weight = module.weight
     with undisturbed(module):
-        module(torch.randn(1, 16, 3, 3))
-    assert module.key.weight is weight
+        module(x)
+        assert module.weight is not weight
+    assert module.weight is weight
+
+
+def test_a_shallow_copy_composes():
+    """As `nn.DataParallel` makes them: the copy has the very same hooks."""
+    module, x = TimmAttention(12, 4).eval(), torch.randn(2, 5, 12)
+    with record(module) as maps:
+        module(x)
+        wanted = maps[""]
+        copy.copy(module)(x + 1)
+    assert maps[""] is wanted
 
 
 def test_a_reader_that_fails_composes():
