@@ -11,7 +11,7 @@ from timm.layers import Attention as TimmAttention
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from attn_lib import SelfAttention2d, record, trace_shapes
+from attn_lib import record, trace_shapes
 from attn_lib.instruments.watching import undisturbed
 
 
