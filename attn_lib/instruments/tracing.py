@@ -13,9 +13,9 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from ..module import AttentionModule
 from .axes import AxisNames
-from .recording import undisturbed
 from .shapes import TracedLine, TracedMethod, TracedTensor
 from .sources import FunctionSource, bound_names, end_of_head
+from .watching import refuse_compiled, undisturbed
 
 
 def trace_shapes(module: nn.Module, *inputs: Any) -> tuple[TracedMethod, ...]:
@@ -24,8 +24,8 @@ def trace_shapes(module: nn.Module, *inputs: Any) -> tuple[TracedMethod, ...]:
     Of an `AttentionModule`, `attention`, `reweight` (on its weights) and `forward`; of any other module
     `forward`. The line of the signature carries the arguments. In a loop the last round counts. Names of
     axes come from the signature, from the einops pattern on the line, from the function that made the
-    tensor, and from sizes that only one name has. Nothing carries a gradient; buffers are left as they
-    were.
+    tensor, and from sizes that only one name has. Nothing carries a gradient; buffers and random
+    numbers are left as they were.
 
         print(*trace_shapes(SelfAttention2d(512), torch.randn(128, 512, 7, 7)), sep="\n\n")
 
@@ -37,9 +37,10 @@ def trace_shapes(module: nn.Module, *inputs: Any) -> tuple[TracedMethod, ...]:
         the methods, in that order.
 
     Raises:
-        ValueError: the source of a method cannot be found.
+        ValueError: the source of a method cannot be found, or a part runs compiled.
         Exception: whatever the module raises; the tracer that was set before is set again.
     """
+    refuse_compiled(module)
     tracer = _Tracer(module)
     with undisturbed(module):
         if isinstance(module, AttentionModule):

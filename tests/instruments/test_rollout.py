@@ -39,3 +39,30 @@ def test_layers_that_look_only_at_themselves_leave_each_token_itself():
 def test_layers_that_do_not_fit_are_refused(maps, message, unchecked):
     with pytest.raises(ValueError, match=message):
         rollout(maps)
+
+
+def test_dictionaries_views_and_stacks_compose():
+    maps = {str(i): weights for i, weights in enumerate(layers(3))}
+    wanted = rollout(list(maps.values()))
+    for form in (maps, maps.values(), tuple(maps.values()), torch.stack(list(maps.values()))):
+        assert_close(rollout(form), wanted, rtol=0, atol=0)
+
+
+def test_maps_of_one_head_compose():
+    maps = [weights[:, 0] for weights in layers(3)]
+    wanted = rollout([weights[:, None] for weights in maps])
+    assert_close(rollout(maps), wanted, rtol=0, atol=0)
+    assert_close(rollout([maps[0], maps[1][:, None], maps[2]]), wanted, rtol=0, atol=0)
+
+
+def test_what_composes_to_no_layers_is_refused(unchecked):
+    one = layers(1)[0]
+    with pytest.raises(ValueError, match=r"got one tensor \(2, 3, 5, 5\)"):
+        rollout(one)
+    with pytest.raises(ValueError, match=r"got one tensor \(2, 5, 5\)"):
+        rollout(one[:, 0])
+    with pytest.raises(ValueError, match=r"got \[\(5, 5\)\]"):
+        rollout([one[0, 0]])
+    message = r"maps \[\(2, 3, 5, 5\)\], gradients \[\(2, 1, 5, 5\)\]"
+    with pytest.raises(ValueError, match=message):
+        rollout([one], [one[:, :1]])
