@@ -3,11 +3,12 @@
 from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
 from .contrastive import averaged_contrast, info_nce
 from .foundations import AttentionPooling, NonLocalMeans
+from .inserting import insert, remove
 from .instruments.costs import Cost, cost
 from .instruments.recording import record
 from .instruments.rollout import rollout
 from .instruments.tracing import trace_shapes
-from .mechanisms import available, create, insert
+from .mechanisms import available, create
 from .mixed import CBAM, ChannelGate, SpatialGate
 from .module import AttentionModule
 from .spatial import NonLocal, SelfAttention2d
@@ -44,6 +45,7 @@ __all__ = [
     "info_nce",
     "insert",
     "record",
+    "remove",
     "rollout",
     "trace_shapes",
 ]
