@@ -28,6 +28,7 @@ class Behind(nn.Module):
         self.channels_last: dict[str, bool] = {}  # by mechanisms' names, as they run
         self.training = layer.training
         self.add_module("layer", layer)
+        self.register_load_state_dict_post_hook(_name_as_without)
 
     def put(self, name: str, mechanism: nn.Module, gamma: nn.Parameter | None, channels_last: bool) -> None:  # fmt: skip
         """Let a mechanism run behind all that runs here already.
@@ -121,12 +122,23 @@ class Behind(nn.Module):
         return destination
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        self._prefix = prefix
         own = self._own() - {"layer"}
         for key in [key for key in state_dict if key.startswith(prefix)]:
             bare = key.removeprefix(prefix)
             if bare.split(".")[0] not in own:
                 state_dict[f"{prefix}layer.{bare}"] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _name_as_without(behind: Behind, incompatible: Any) -> None:
+    """Keys that were missing have the names that they have in the state dict."""
+    prefix = behind.__dict__.pop("_prefix")
+    inner = f"{prefix}layer."
+    for keys in incompatible:
+        keys[:] = [
+            prefix + key.removeprefix(inner) if key.startswith(inner) else key for key in keys
+        ]
 
 
 def runs_its_parts(layer: nn.Module) -> bool:

@@ -88,13 +88,6 @@ def thawed(model: nn.Module) -> nn.Module:
     return model
 
 
-def fused_inside(model: nn.Module) -> nn.Module:
-    pairs = [["stem.conv.layer", "stem.bn.layer"]]
-    with_gap = copy.deepcopy(model)
-    with_gap.stem.conv.take(with_gap.stem.conv.names[0])  # between the two stands nothing now
-    return fuse_modules(with_gap, pairs)
-
-
 CONVERSIONS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "torch's SyncBatchNorm": nn.SyncBatchNorm.convert_sync_batchnorm,
     "timm's SyncBatchNorm": timm.layers.convert_sync_batchnorm,
@@ -109,7 +102,7 @@ CONVERSIONS: dict[str, Callable[[nn.Module], nn.Module]] = {
 def test_composes_with_a_conversion(name: str, conversion: str):
     model, x = inserted(name), torch.randn(IMAGES)
     before, times = runs(model, x)
-    after, still = runs(CONVERSIONS[conversion](model), x)
+    after, still = runs(CONVERSIONS[conversion](model).eval(), x)
     assert times == still >= len(EVERYWHERE)
     assert_close(after, before)
 
@@ -131,7 +124,7 @@ def test_composes_with_fx_fusion_or_refuses(name: str, after: str, unchecked):
 @every_name
 def test_composes_with_quantisation_s_fusion_or_refuses(name: str):
     model, x = inserted(name, ["stem.bn"]), torch.randn(IMAGES)
-    with pytest.raises(NotImplementedError):
+    with pytest.raises((NotImplementedError, AssertionError), match="fuse"):
         fuse_modules(model, [["stem.conv", "stem.bn"]])
     fused = fuse_modules(model, [["stem.conv", "stem.bn.layer"]])
     assert isinstance(fused.stem.bn.layer, nn.Identity)
@@ -238,17 +231,21 @@ def test_composes_with_networks_that_run_the_parts_of_a_stage(name: str):
 
 
 @every_name
-@pytest.mark.parametrize("identity", [False, True])
-def test_composes_with_compilation_and_export(name: str, identity: bool, unchecked):
-    torch._dynamo.reset()
-    model, x = inserted(name, identity=identity), torch.randn(IMAGES)
-    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
-    assert_close(compiled(x), model(x), atol=1e-4, rtol=1e-4)
-    sizes = ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
+def test_composes_with_export(name: str, unchecked):
+    model, x = inserted(name, ["stem.bn", "stage"], identity=True), torch.randn(IMAGES)
+    sizes = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
     program = torch.export.export(model, (x,), dynamic_shapes=(sizes,)).module()
     for shape in (IMAGES, (3, 3, 9, 14)):
         x = torch.randn(shape)
         assert_close(program(x), model(x), atol=1e-4, rtol=1e-4)
+
+
+def test_composes_with_compilation(unchecked):
+    # One mechanism: what stands around it is the same for all, and they compile on their own.
+    torch._dynamo.reset()
+    model, x = inserted("cbam", ["stem.bn", "stage"], identity=True), torch.randn(IMAGES)
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    assert_close(compiled(x), model(x), atol=1e-4, rtol=1e-4)
 
 
 @every_name
@@ -272,7 +269,9 @@ def test_composes_with_trained_networks_that_must_not_change(name: str):
 
 @every_name
 def test_composes_with_training_from_a_start_that_changes_nothing(name: str):
-    model = insert(network(), name, EVERYWHERE, identity=True).train()
+    # With one hidden unit ReLU may well let nothing through.
+    options = {"reduction": 1} if name in ("cbam", "channel_gate", "squeeze_excitation") else {}
+    model = insert(network(), name, EVERYWHERE, identity=True, **options).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     x, labels = torch.randn(8, 3, 8, 8), torch.arange(8) % 5
     for _ in range(3):
