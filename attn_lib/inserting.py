@@ -29,8 +29,8 @@ def insert(model: nn.Module, name: str | type[nn.Module], after: Where, *, chann
     Where the layer stood now stands a `Behind`: the layer, at `.layer`, and the mechanism, under its own name
     (`layer4.cbam`). Convert, freeze, fuse or replace the layer there, and the mechanism still runs behind it.
 
-    **A trained network.** Most mechanisms start as gates near ½ and make a trained network guess, until it is
-    trained on. `identity=True` starts where nothing changes.
+    **A trained network.** Most mechanisms start as gates near ½, and a trained network is back to guessing, in silence,
+    until it is trained on. `identity=True` starts where nothing changes.
 
     **Order.** Insert, then load weights, then make the optimiser, then wrap (DDP, FSDP) or compile: an
     optimiser made before does not know the new parameters.
