@@ -54,7 +54,7 @@ def insert(model: nn.Module, name: str | type[nn.Module], after: Where, *, chann
         example: an input of the model, for networks that take no image; several in a tuple, or in a dict by
             name. The model runs on it once.
         identity: start as x + γ (f(x) - x) with a learned γ = 0, one for each place (`cbam_gamma`). It is our
-            option, in no paper. At first γ alone learns; once it moves, all does. Mechanisms that start as the
+            option, not the papers'. At first γ alone learns; once it moves, all does. Mechanisms that start as the
             identity by themselves (`self_attention`, `non_local`) stay as they are.
         channels_last: the layers give (b, h, w, c), as Swin's do.
         shared: let one mechanism run behind every call of a layer that the network runs several times, or has

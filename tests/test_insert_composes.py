@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from blocks import EVERYWHERE, IMAGES, Block, awake, every_name, inserted, network
 from timm.utils.model import freeze, unfreeze
 from torch import Tensor, nn
 from torch.ao.quantization import fuse_modules
@@ -16,51 +17,7 @@ from torch.fx.experimental.optimization import fuse
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
-from attn_lib import AttentionModule, SpatialGate, available, insert, record, remove
-
-every_name = pytest.mark.parametrize("name", available())
-IMAGES = (2, 3, 16, 20)
-
-
-class Block(nn.Module):
-    """As in YOLO: a layer that knows its place, and fuses its parts."""
-
-    def __init__(self, inputs: int, outputs: int):
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        self.bn, self.act = nn.BatchNorm2d(outputs), nn.ReLU()
-        self.f = -1
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.bn(self.conv(x)))
-
-
-def network() -> nn.Sequential:
-    """stem, stage (two blocks), head; with running statistics of its own."""
-    parts = {"stem": Block(3, 16), "stage": nn.Sequential(Block(16, 32), Block(32, 32))}
-    head = {"pool": nn.AdaptiveAvgPool2d(1), "flat": nn.Flatten(), "fc": nn.Linear(32, 5)}
-    model = nn.Sequential()
-    for name, part in (parts | head).items():
-        model.add_module(name, part)
-    return awake(model)
-
-
-def awake(model: nn.Module) -> nn.Module:
-    """In evaluation mode, with what starts at 0 and what starts at 1 moved: each layer is seen in the output."""
-    for parameter in model.parameters():
-        if len(parameter.unique()) == 1:
-            nn.init.uniform_(parameter, 0.5, 1.0)
-    for name, buffer in model.named_buffers():
-        if name.endswith(("running_mean", "running_var")):
-            nn.init.uniform_(buffer, 0.5, 1.5)
-    return model.eval()
-
-
-EVERYWHERE = ["stem.conv", "stem.bn", "stage.0.bn", "stage.1", "stage"]
-
-
-def inserted(name: str, after: list[str] = EVERYWHERE, **options) -> nn.Sequential:
-    return awake(insert(network(), name, after, **options))
+from attn_lib import AttentionModule, SpatialGate, insert, record, remove
 
 
 def runs(model: nn.Module, x: Tensor) -> tuple[Tensor, int]:
@@ -254,49 +211,6 @@ def test_composes_with_record(name: str):
     with record(model) as maps:
         model(torch.randn(IMAGES))
     assert {f"{place}.{name}" for place in ("stem.conv", "stem.bn", "stage")} <= set(maps)
-
-
-@every_name
-def test_composes_with_trained_networks_that_must_not_change(name: str):
-    model, x = network(), torch.randn(IMAGES)
-    before = model(x)
-    torch.manual_seed(1)
-    assert torch.equal(insert(model, name, EVERYWHERE, identity=True)(x), before)
-    assert torch.equal(
-        insert(model.train(), SpatialGate, "pool", identity=True).eval()(x), before
-    )
-
-
-@every_name
-def test_composes_with_training_from_a_start_that_changes_nothing(name: str):
-    # With one hidden unit ReLU may well let nothing through.
-    options = {"reduction": 1} if name in ("cbam", "channel_gate", "squeeze_excitation") else {}
-    model = insert(network(), name, EVERYWHERE, identity=True, **options).train()
-    optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    x, labels = torch.randn(8, 3, 8, 8), torch.arange(8) % 5
-    for _ in range(3):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), labels).backward()
-        optimizer.step()
-    # A bias of the keys adds the same to a whole row of scores, and softmax forgets it.
-    dead = re.compile(r"\.(key|phi)\.bias$")
-    still = [n for n, p in model.named_parameters() if not p.grad.any() and not dead.search(n)]
-    assert not still
-
-
-def test_identity_starts_as_the_very_mechanism_with_a_gamma_beside():
-    torch.manual_seed(1)
-    plain = insert(network(), "cbam", "stem")
-    torch.manual_seed(1)
-    model = insert(network(), "cbam", "stem", identity=True)
-    extra = set(model.state_dict()) - set(plain.state_dict())
-    assert extra == {"stem.cbam_gamma"} and model.stem.cbam_gamma.shape == (1,)
-    assert all(torch.equal(model.state_dict()[k], v) for k, v in plain.state_dict().items())
-    nn.init.ones_(model.stem.cbam_gamma)
-    x = torch.randn(IMAGES)
-    model.load_state_dict(plain.state_dict(), strict=False)
-    assert_close(model.eval()(x), plain.eval()(x))
-    assert not [n for n in insert(network(), "non_local", "stem", identity=True).state_dict() if "gamma" in n]  # fmt: skip
 
 
 def compiled_in_place(model: nn.Module) -> nn.Module:
