@@ -110,7 +110,7 @@ class Behind(nn.Module):
     def _here(self) -> str:
         return f"the {type(self.layer).__name__} behind which {', '.join(self.names)} runs"
 
-    def state_dict(self, *, destination=None, prefix="", keep_vars=False) -> dict[str, Any]:
+    def state_dict(self, *, destination=None, prefix="", keep_vars=False) -> dict[str, Any]:  # type: ignore[override]
         destination = self.layer.state_dict(
             destination=destination, prefix=prefix, keep_vars=keep_vars
         )

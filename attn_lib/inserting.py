@@ -29,20 +29,18 @@ def insert(model: nn.Module, name: str | type[nn.Module], after: Where, *, chann
     Where the layer stood now stands a `Behind`: the layer, at `.layer`, and the mechanism, under its own name
     (`layer4.cbam`). Convert, freeze, fuse or replace the layer there, and the mechanism still runs behind it.
 
-    **A trained network.** Most mechanisms start as gates near ½, and a trained network is back to guessing, in silence,
-    until it is trained on. `identity=True` starts where nothing changes.
+    Most mechanisms start as gates near ½: a trained network is back to guessing, in silence, until it is trained
+    on. `identity=True` starts where nothing changes.
 
-    **Order.** Insert, then load weights, then make the optimiser, then wrap (DDP, FSDP) or compile: an
-    optimiser made before does not know the new parameters.
-
-    **Weights.** The network's own load with and without mechanisms (`strict=False`), under the same keys. To
-    load what was saved with them, insert the same first:
+    The order is: insert, load weights, make the optimiser, wrap (DDP, FSDP) or compile. An optimiser made before
+    does not know the new parameters. The network's own weights load with and without mechanisms, under the same
+    keys, with `strict=False`. To load what was saved with them, insert the same first:
 
         torch.save(insert(resnet18(), "cbam", after="layer4").state_dict(), path)
         insert(resnet18(), "cbam", after="layer4").load_state_dict(torch.load(path))
 
-    **Code that reads `model.conv1.weight`** finds it at `model.conv1.layer.weight`, and else meets an error
-    that says so; plain attributes, such as `stride`, are where they were.
+    Code that reads `model.conv1.weight` finds it at `model.conv1.layer.weight`, and else meets an error that says
+    so; plain attributes, such as `stride`, are where they were.
 
     Args:
         model: any network whose layers give features (b, c, h, w), not compiled, not wrapped.
@@ -178,8 +176,8 @@ def _chosen(model: nn.Module, after: Where) -> dict[nn.Module, list[str]]:
         raise ValueError("after wants at least one layer to put the mechanism behind; got none")
     places: dict[nn.Module, list[str]] = {}
     for place, holder, key in slots(model):
-        places.setdefault(holder._modules[key], []).append(place)
-    chosen = {}
+        places.setdefault(getattr(holder, key), []).append(place)
+    chosen: dict[nn.Module, list[str]] = {}
     for one in wanted:
         found = [layer for layer, names in places.items() if _fits(one, layer, names)]
         if not found:
@@ -245,12 +243,12 @@ def _see(
 
 def _width(layer: nn.Module, place: str, seen: Seen, channels: int | None, ndim: int, channels_last: bool) -> int:  # fmt: skip
     called = f"{place!r}, a {type(layer).__name__},"
-    if not seen.shapes and channels is None:
+    if not seen.shapes and channels is not None:
+        return channels
+    if not seen.shapes:
         raise ValueError(
             f"cannot know how many channels {called} gives: pass channels=, or example= with an input of the model"
         )
-    if not seen.shapes:
-        return channels
     try:
         width = seen.channels(ndim, channels_last)
     except ValueError as error:

@@ -39,31 +39,33 @@ class Seen:
         Raises:
             ValueError: it gives no features with `ndim` axes besides, or has its channels elsewhere.
         """
-        if any(isinstance(shape, str) or len(shape) != ndim + 2 for shape in self.shapes):
+        shapes = [shape for shape in self.shapes if not isinstance(shape, str)]
+        if shapes != self.shapes or any(len(shape) != ndim + 2 for shape in shapes):
             axes = {1: "t", 2: "h, w", 3: "t, h, w"}[ndim]
             raise ValueError(f"gives {self.shape}, not features (b, c, {axes})")
         here, there = (-1, 1) if channels_last else (1, -1)
-        if not self._may_be_channels(here):
-            wanted, other = ("last", "first") if channels_last else ("first", "last")
-            ways = "without" if channels_last else "with"
-            fits = self._may_be_channels(there)
-            advice = (
-                f": its channels seem to come {other}; insert {ways} channels_last=True"
-                if fits
-                else ""
-            )
-            raise ValueError(f"gives {self.shape}, not features with channels {wanted}{advice}")
-        return self.shapes[0][here]
+        if _may_be_channels(shapes, here):
+            return shapes[0][here]
+        wanted, other, way = (
+            ("last", "first", "without") if channels_last else ("first", "last", "with")
+        )
+        advice = f": they seem to come {other}; insert {way} channels_last=True"
+        raise ValueError(
+            f"gives {self.shape}, not features with channels {wanted}"
+            + advice * _may_be_channels(shapes, there)
+        )
 
-    def _may_be_channels(self, axis: int) -> bool:
-        """Whether the axis keeps its size where the image does not; of one image, whether others look like h and w."""
-        if len({shape[axis] for shape in self.shapes}) > 1:
-            return False
-        (first, *others), opposite = self.shapes, 1 if axis == -1 else -1
-        alone = all(shape == first for shape in others)
-        places = [size for i, size in enumerate(first) if i not in (0, opposite % len(first))]
-        looks_turned = len(first) > 3 and len({*places}) == 1 and first[opposite] != places[0]
-        return not (alone and looks_turned)
+
+def _may_be_channels(shapes: list[tuple[int, ...]], axis: int) -> bool:
+    """Whether an axis keeps its size where the image does not.
+
+    Where there is one shape only, whether the others do not look like h = w with the channels elsewhere.
+    """
+    if len({*shapes}) > 1 or len(shapes[0]) == 3:
+        return len({shape[axis] for shape in shapes}) == 1
+    _, *sizes = shapes[0]
+    elsewhere, square = (sizes[-1], sizes[:-1]) if axis == 1 else (sizes[0], sizes[1:])
+    return len({*square}) > 1 or elsewhere == square[0]
 
 
 def watch(model: nn.Module, layers: Iterable[nn.Module], example: Any) -> dict[nn.Module, Seen]:
