@@ -3,12 +3,13 @@
 from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
 from .contrastive import averaged_contrast, info_nce
 from .foundations import AttentionPooling, NonLocalMeans
+from .inserting import insert, remove
 from .instruments.costs import Cost, cost
 from .instruments.recording import record
 from .instruments.rollout import rollout
 from .instruments.tracing import trace_shapes
 from .instruments.windows import unwindow
-from .mechanisms import available, create, insert
+from .mechanisms import available, create
 from .mixed import CBAM, ChannelGate, SpatialGate
 from .module import AttentionModule
 from .spatial import NonLocal, SelfAttention2d
@@ -45,6 +46,7 @@ __all__ = [
     "info_nce",
     "insert",
     "record",
+    "remove",
     "rollout",
     "trace_shapes",
     "unwindow",

@@ -121,7 +121,7 @@ def test_channels_are_those_that_the_layer_gives(kind: str):
     )
     assert model.layer1[0].squeeze_excitation.channels == WIDTHS[kind][0]
     assert model.layer2[0].squeeze_excitation.channels == WIDTHS[kind][1]
-    assert model.layer2[0].conv1.squeeze_excitation.channels == 128
+    assert model.layer2[0].layer.conv1.squeeze_excitation.channels == 128
 
 
 @pytest.mark.parametrize(
@@ -149,22 +149,42 @@ def test_the_order_of_registration_does_not_mislead():
     assert model[0].squeeze_excitation.channels == 12
 
 
-def test_a_layer_that_does_not_tell_is_refused_unless_one_says():
-    model = resnet("resnet18")
+class Takes(nn.Module):
+    """A network that takes what no image is: a picture and the number of its class, the first of any width."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu, self.classes = nn.ReLU(), nn.Embedding(3, 1)
+
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        return self.relu(image) * self.classes(label)[..., None, None]
+
+
+@pytest.mark.parametrize("several", ["tuple", "dict"])
+def test_a_layer_that_does_not_tell_is_refused_unless_one_says(several: str):
+    model, given = Takes().train(), (torch.randn(2, 8, 6, 6), torch.tensor([0, 2]))
     says = "cannot know how many channels 'relu', a ReLU, gives: pass channels=, or example="
     with pytest.raises(ValueError, match=re.escape(says)):
         insert(model, "squeeze_excitation", "relu")
-    told = insert(copy.deepcopy(model), "squeeze_excitation", "relu", channels=64)
-    shown = insert(model.train(), "squeeze_excitation", "relu", example=torch.randn(IMAGES))
-    assert told.relu.squeeze_excitation.channels == shown.relu.squeeze_excitation.channels == 64
+    told = insert(copy.deepcopy(model), "squeeze_excitation", "relu", channels=8)
+    example = given if several == "tuple" else {"image": given[0], "label": given[1]}
+    shown = insert(model, "squeeze_excitation", "relu", example=example)
+    assert told.relu.squeeze_excitation.channels == shown.relu.squeeze_excitation.channels == 8
+
+
+def test_an_example_leaves_no_trace():
+    model = resnet("resnet18").train()
+    insert(model, "squeeze_excitation", "relu", example=torch.randn(IMAGES))
     assert all(module.training for module in model.modules())
-    assert (model.bn1.running_mean == 0).all()  # the example left no trace
+    assert (model.bn1.running_mean == 0).all()
 
 
-@pytest.mark.parametrize("after", ["fc", "0", "avgpool"])
-def test_what_gives_no_feature_map_is_refused(after: str):
+@pytest.mark.parametrize(
+    "after, says", {"fc": r"gives \(1, 10\), not features", "0": "cannot know how many"}.items()
+)
+def test_what_gives_no_feature_map_is_refused(after: str, says: str):
     model = nn.Sequential(nn.Linear(3, 3)) if after == "0" else resnet("resnet18")
-    with pytest.raises(ValueError, match="cannot know how many channels"):
+    with pytest.raises(ValueError, match=says):
         insert(model, "squeeze_excitation", after)
 
 
@@ -177,7 +197,7 @@ def test_a_layer_that_does_not_exist_is_refused_with_what_is_near():
     "name, after, says",
     [
         ("squeeze_excitation", ["layer1", "layer9"], "no layer 'layer9'"),
-        ("squeeze_excitation", ["layer1", "relu"], "cannot know how many channels"),
+        ("squeeze_excitation", ["layer1", "fc"], "not features"),
         ("attention", ["layer1"], "no mechanism 'attention'"),
         ("squeeze_excitation", [], "at least one layer"),
     ],
