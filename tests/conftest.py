@@ -55,6 +55,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group("browser" if browses else item.path.stem))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Without groups each worker would start browsers of its own."""
+    grouped = getattr(
+        session.config.option, "loadgroup", False
+    )  # in a worker, under --dist loadgroup
+    if grouped and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("this pytest-xdist does not group tests under this pytest")
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
