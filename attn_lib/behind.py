@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .module import AttentionModule
+
 
 class Behind(nn.Module):
     """Runs `layer`, then the mechanisms that `insert` put behind it, each a child under its own name.
@@ -89,6 +91,8 @@ class Behind(nn.Module):
             if name.startswith("_") or not hasattr(layer, name):
                 raise
         value = getattr(layer, name)
+        if name == "attention" and isinstance(layer, AttentionModule):
+            return value  # only looks: the layer's own weights, as ever
         if isinstance(value, torch.Tensor | nn.Module) or callable(value):
             raise AttributeError(
                 f"{self._here()} does not show its {name!r}, which is at .layer.{name}; what takes the layer's "

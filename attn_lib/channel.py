@@ -7,7 +7,11 @@ from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .module import AttentionModule, require_features, require_positive
+from .module import AttentionModule, inputs_of, require_features, require_positive
+
+# Whole in a graph of torch.fx.
+for leaf in ("einsum", "rearrange"):
+    torch.fx.wrap(leaf)
 
 
 class SqueezeExcitation(AttentionModule):
@@ -40,7 +44,7 @@ class SqueezeExcitation(AttentionModule):
         self.excite = nn.Linear(hidden, channels, bias=bias)
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
-        require_features(self, x, self.channels)
+        require_features(self, x, inputs_of(self.squeeze, self.channels))
         average = x.mean((2, 3))
         scores = self.excite(self.squeeze(average).relu())
         return rearrange(scores.sigmoid(), "b c -> b c 1 1")
@@ -55,7 +59,7 @@ class EfficientChannelAttention(AttentionModule):
     where GAP is the average over positions and $|t|_\mathrm{odd}$ the odd number nearest to t.
 
     Args:
-        channels: c, the channels of the input and the output.
+        channels: c, from which the equation takes k. Features of other widths are taken as well.
         kernel_size: k, odd; None takes it from the equation.
 
     Shapes: (b, c, h, w) → (b, c, h, w); the weights are (b, c, 1, 1), each in (0, 1).
@@ -83,10 +87,10 @@ class EfficientChannelAttention(AttentionModule):
         self.conv = nn.Conv1d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
-        require_features(self, x, self.channels)
+        require_features(self, x)  # k says little of c: a pruned network has fewer
         average = rearrange(x.mean((2, 3)), "b c -> b c 1")
         # (b, 1, c) as a view convolves 5 times faster than as a copy.
-        scores = self.conv(average.mT).mT
+        scores = self.conv(average.transpose(1, 2)).transpose(1, 2)
         return rearrange(scores.sigmoid(), "b c 1 -> b c 1 1")
 
 
@@ -128,7 +132,7 @@ class SelectiveKernel(AttentionModule):
         self.select = nn.Linear(hidden, branches * channels, bias=False)
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b branches c"]:
-        require_features(self, x, self.channels)
+        require_features(self, x, inputs_of(self.branches, self.channels))
         return self._share([branch(x) for branch in self.branches])
 
     def reweight(
@@ -140,26 +144,43 @@ class SelectiveKernel(AttentionModule):
         return einsum(seen, weights, "b branches c h w, b branches c -> b c h w")
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        require_features(self, x, self.channels)
+        require_features(self, x, inputs_of(self.branches, self.channels))
         seen = [branch(x) for branch in self.branches]
         shares = self._share(seen)[..., None, None].unbind(1)
         y = seen[0] * shares[0]
-        for features, share in zip(seen[1:], shares[1:], strict=True):
-            y = torch.addcmul(y, features, share)
+        for m in range(1, len(seen)):
+            y = torch.addcmul(y, seen[m], shares[m])
         return y
 
     def _share(self, seen: list[Tensor]) -> Float[Tensor, "b branches c"]:
         # Of the sum over the branches.
         average = sum(features.mean((2, 3)) for features in seen)
+        require_batch(self, average)
         hidden = self.norm(self.squeeze(average)).relu()
         scores = rearrange(
-            self.select(hidden), "b (branches c) -> b branches c", c=self.channels
+            self.select(hidden), "b (branches c) -> b branches c", branches=len(seen)
         )
         return scores.softmax(dim=1)
+
+
+def require_batch(module: SelectiveKernel, x: Tensor) -> None:
+    """Refuse one image where its mean over the batch would be itself, and nothing be left of it.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    if isinstance(x, torch.fx.Proxy):
+        return
+    norm = module.norm
+    if norm.training and isinstance(norm, nn.BatchNorm1d) and x.shape[0] == 1:
+        raise ValueError(
+            f"{type(module).__name__} normalises over the batch: in training it wants at least 2 images, got 1; "
+            "give it more, or freeze its normalisation with .norm.eval()"
+        )
 
 
 def _branch(channels: int, dilation: int, groups: int) -> nn.Sequential:
     convolution = nn.Conv2d(
         channels, channels, 3, padding=dilation, dilation=dilation, groups=groups, bias=False
     )
-    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())

@@ -6,7 +6,11 @@ from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .module import AttentionModule, attend, require_features
+from .module import AttentionModule, attend, dot, laid_out_as, require_features
+
+# Whole in a graph of torch.fx: shapes decide within.
+for leaf in ("average_of_alike", "dot", "einsum", "laid_out_as", "patches_of", "rearrange"):
+    torch.fx.wrap(leaf)
 
 
 class NonLocalMeans(AttentionModule):
@@ -41,9 +45,14 @@ class NonLocalMeans(AttentionModule):
         self.patch, self.strength = patch, strength
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n n"]:
-        patches = self._patches(x)
-        scores = -torch.cdist(patches, patches).square()
-        return scores.softmax(dim=-1)
+        require_features(self, x)
+        patches = patches_of(x, self.patch, self.strength)
+        # |p - q|² = |p|² - 2 p·q + |q|²: unlike a distance it has derivatives where p is q.
+        squares = patches.square().sum(-1)
+        products = dot(patches, patches, "b n d, b m d -> b n m")
+        of_i, of_j = rearrange(squares, "b n -> b n 1"), rearrange(squares, "b m -> b 1 m")
+        scores = 2 * products - of_i - of_j
+        return scores.softmax(dim=-1).to(x.dtype)
 
     def reweight(
         self,
@@ -54,31 +63,49 @@ class NonLocalMeans(AttentionModule):
         return averages.reshape(x.shape)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        # -|p - q|² = 2 p·q - |q|² - |p|², and softmax over q forgets |p|²: a dot product is all it takes.
-        patches = self._patches(x)
+        require_features(self, x)
+        patches = patches_of(x, self.patch, self.strength)
+        averages = average_of_alike(patches, rearrange(x, "b c h w -> b (h w) c"))
+        averages = rearrange(averages, "b (h w) c -> b c h w", h=x.shape[2])
+        return laid_out_as(x, averages.to(x.dtype))
+
+
+def average_of_alike(
+    patches: Float[Tensor, "b n e"], values: Float[Tensor, "b n c"]
+) -> Float[Tensor, "b n c"]:
+    """softmax_j(-|p_i - p_j|²) · values, without a map.
+
+    -|p - q|² = 2 p·q - |q|² - |p|², and softmax over q forgets |p|²: a dot product is all it takes.
+    """
+    with torch.autocast(patches.device.type, enabled=False):  # squares leave float16's range
         squares = patches.square().sum(-1, keepdim=True)
         query = torch.cat([2 * patches, torch.ones_like(squares)], -1)
         key = torch.cat([patches, -squares], -1)
-        averages = attend(query, key, rearrange(x, "b c h w -> b (h w) c"))
-        # Laid out as x is.
-        return torch.empty_like(x).copy_(
-            rearrange(averages, "b (h w) c -> b c h w", h=x.shape[2])
-        )
+        return attend(query, key, values.to(key.dtype))
 
-    def _patches(self, x: Tensor) -> Float[Tensor, "b n e"]:
-        """The patch around each position, scaled so that squared distances are scores."""
-        require_features(self, x)
-        margin = self.patch // 2
-        if min(x.shape[2:]) <= margin:
-            raise ValueError(
-                f"patches of side {self.patch} want images above {margin} pixels; got {tuple(x.shape)}"
-            )
-        patches = F.unfold(F.pad(x, (margin,) * 4, mode="reflect"), self.patch).mT
-        offsets = torch.arange(-margin, margin + 1, device=x.device) / (max(2 * margin, 1) / 4)
-        favour = torch.exp(-0.5 * (offsets[:, None] ** 2 + offsets**2)).flatten()
-        # Of a pixel in the mean over a patch.
-        share = (favour / favour.sum() / x.shape[1]).repeat(x.shape[1])
-        return patches * share.to(x.dtype).sqrt() / self.strength
+
+def patches_of(
+    x: Float[Tensor, "b c h w"], side: int, strength: float
+) -> Float[Tensor, "b n e"]:
+    """The patch around each position, scaled so that squared distances are scores.
+
+    Raises:
+        ValueError: x is too small for a patch to be mirrored at its edges.
+    """
+    margin = side // 2
+    if min(x.shape[2:]) <= margin:
+        raise ValueError(
+            f"patches of side {side} want images above {margin} pixels; got {tuple(x.shape)}"
+        )
+    x = x.to(
+        torch.promote_types(x.dtype, torch.float32)
+    )  # squares want its digits and its range
+    patches = F.unfold(F.pad(x, (margin,) * 4, mode="reflect"), side).transpose(1, 2)
+    offsets = torch.arange(-margin, margin + 1, device=x.device) / (max(2 * margin, 1) / 4)
+    favour = torch.exp(-0.5 * (offsets[:, None] ** 2 + offsets**2)).flatten()
+    # Of a pixel in the mean over a patch.
+    share = (favour / favour.sum() / x.shape[1]).repeat(x.shape[1])
+    return patches * share.to(x.dtype).sqrt() / strength
 
 
 class AttentionPooling(AttentionModule):
@@ -109,9 +136,9 @@ class AttentionPooling(AttentionModule):
         self.query = nn.Parameter(torch.zeros(channels))
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
-        require_features(self, x, len(self.query))
-        scores = einsum(self.query, x, "c, b c h w -> b h w")
-        return scores.flatten(1).softmax(dim=-1).view_as(scores)
+        require_features(self, x, self.query.shape[0])
+        scores = dot(self.query, x, "c, b c h w -> b h w")
+        return scores.flatten(1).softmax(dim=-1).view_as(scores).to(x.dtype)
 
     def reweight(
         self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b h w"]
@@ -120,7 +147,8 @@ class AttentionPooling(AttentionModule):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c"]:
         # Both products as matrices times vectors: they leave the gradients of x in x's own layout.
-        require_features(self, x, len(self.query))
+        require_features(self, x, self.query.shape[0])
         positions = x.flatten(2)
-        scores = torch.bmm(self.query.expand(x.shape[0], 1, -1), positions)
-        return torch.bmm(positions, scores.softmax(dim=-1).mT).squeeze(2)
+        query = self.query.expand(x.shape[0], 1, -1)
+        weights = dot(query, positions, "b i c, b c n -> b i n").softmax(dim=-1)
+        return torch.bmm(positions, weights.to(x.dtype).transpose(1, 2)).squeeze(2)

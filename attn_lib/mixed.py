@@ -5,7 +5,11 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .module import AttentionModule, require_features, require_positive
+from .module import AttentionModule, inputs_of, is_traced, require_features, require_positive
+
+# Whole in a graph of torch.fx.
+for leaf in ("highest", "rearrange"):
+    torch.fx.wrap(leaf)
 
 
 class ChannelGate(AttentionModule):
@@ -36,12 +40,12 @@ class ChannelGate(AttentionModule):
         hidden = max(channels // reduction, 1)
         self.mlp = nn.Sequential(
             nn.Linear(channels, hidden, bias=bias),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
             nn.Linear(hidden, channels, bias=bias),
         )
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
-        require_features(self, x, self.channels)
+        require_features(self, x, inputs_of(self.mlp, self.channels))
         scores = self.mlp(x.mean((2, 3))) + self.mlp(highest(x.flatten(2), 2))
         return rearrange(scores.sigmoid(), "b c -> b c 1 1")
 
@@ -113,7 +117,7 @@ class CBAM(AttentionModule):
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         of_channels = self.channel.attention(x)
-        of_positions = self.spatial.attention(of_channels * x)
+        of_positions = self.spatial.attention(self.channel(x))
         return of_channels * of_positions
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -122,4 +126,5 @@ class CBAM(AttentionModule):
 
 def highest(x: Tensor, dim: int) -> Tensor:
     """The maximum along an axis: `amax` is fast without gradients, `max`, which knows where it was, with them."""
-    return x.max(dim).values if x.requires_grad and torch.is_grad_enabled() else x.amax(dim)
+    learns = x.requires_grad and torch.is_grad_enabled() and not is_traced()
+    return x.max(dim).values if learns else x.amax(dim)

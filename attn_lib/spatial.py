@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from einops import einsum, rearrange
+from einops import einsum, rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
@@ -13,8 +13,16 @@ from .module import (
     attend,
     average,
     builds_weights,
+    dot,
+    inputs_of,
+    is_bare,
+    is_traced,
     require_features,
 )
+
+# What decides by shapes stays whole in a graph of torch.fx.
+for leaf in ("attend", "average", "dot", "einsum", "halve", "hinge_mean", "product_mean", "rearrange", "repeat"):  # fmt: skip
+    torch.fx.wrap(leaf)
 
 MODES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
 
@@ -76,11 +84,11 @@ class SelfAttention2d(AttentionModule):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n m"]:
-        require_features(self, x, self.channels)
+        require_features(self, x, inputs_of(self.query, self.channels))
         query = rearrange(self.query(x), "b d h w -> b (h w) d")
         key = rearrange(self.pool(self.key(x)), "b d h w -> b (h w) d")
-        scores = einsum(query, key, "b n d, b m d -> b n m")
-        return scores.softmax(dim=-1)
+        scores = dot(query, key, "b n d, b m d -> b n m")
+        return scores.softmax(dim=-1).to(x.dtype)
 
     def reweight(
         self,
@@ -93,7 +101,7 @@ class SelfAttention2d(AttentionModule):
         return x + self.gamma.to(x.dtype) * self.out(attended)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        require_features(self, x, self.channels)
+        require_features(self, x, inputs_of(self.query, self.channels))
         query, key, value = project(x, (self.query, self.key, self.value), self.pool)
         attended = attend(query, key, value)
         attended = rearrange(attended, "b (h w) d -> b d h w", h=x.shape[2])
@@ -127,7 +135,8 @@ class NonLocal(AttentionModule):
         pool_first: subsample the input of φ and g, not what they give.
 
     Shapes: (b, c, *size) → (b, c, *size); the weights are (b, n, m), n queries by m keys. Each row sums to 1
-    in the two Gaussian modes; in the others the weights are scores, and a dot product may be negative.
+    in the two Gaussian modes; in the others the weights are scores, and a dot product may be negative. Scores
+    beyond 65,504 leave the range of float16; bfloat16 has room for them.
 
     Raises:
         ValueError: mode or ndim is none of the above, channels or reduction is below 1, or x is not
@@ -163,16 +172,14 @@ class NonLocal(AttentionModule):
         nn.init.zeros_(self.norm.weight)
 
     def attention(self, x: Float[Tensor, "b c *size"]) -> Float[Tensor, "b n m"]:
-        require_features(self, x, self.channels, self.ndim)
+        require_features(self, x, inputs_of(self.g, self.channels), self.ndim)
         theta, phi = tokens(self.theta(x)), self._others(self.phi, x)
         if self.mode == "concatenation":
-            of_i, of_j = self._halves(theta, phi)
-            scores = rearrange(of_i, "b n -> b n 1") + rearrange(of_j, "b m -> b 1 m")
-            return scores.relu() / phi.shape[1]
-        scores = einsum(theta, phi, "b n d, b m d -> b n m")
+            return self._compared(theta, phi).relu() / phi.shape[1]
+        scores = dot(theta, phi, "b n d, b m d -> b n m")
         if self.mode == "dot_product":
-            return scores / phi.shape[1]
-        return (self.scale * scores).softmax(dim=-1)
+            return (scores / phi.shape[1]).to(x.dtype)
+        return (self.scale * scores).softmax(dim=-1).to(x.dtype)
 
     def reweight(
         self,
@@ -180,22 +187,34 @@ class NonLocal(AttentionModule):
         weights: Float[Tensor, "b n m"],
     ) -> Float[Tensor, "b c *size"]:
         gathered = einsum(weights, self._others(self.g, x), "b n m, b m d -> b n d")
-        return x + self.norm(self.out(gathered.mT.unflatten(2, x.shape[2:])))
+        return x + self.norm(self.out(gathered.transpose(1, 2).unflatten(2, x.shape[2:])))
 
     def forward(self, x: Float[Tensor, "b c *size"]) -> Float[Tensor, "b c *size"]:
-        require_features(self, x, self.channels, self.ndim)
+        require_features(self, x, inputs_of(self.g, self.channels), self.ndim)
         theta, phi, g = self._project(x)
         if self.mode == "concatenation":
-            of_i, of_j = self._halves(theta, phi)
-            gathered = hinge_mean(of_i, of_j, g)
+            if is_bare(self.compare, nn.Linear):
+                gathered = hinge_mean(*self._halves(theta, phi), g)
+            else:
+                gathered = average(self._compared(theta, phi).relu() / phi.shape[1], g)
         elif self.mode == "dot_product":
             gathered = product_mean(theta, phi, g)
         else:
             gathered = attend(self.scale * theta if self.scale != 1 else theta, phi, g)
-        return x + self.norm(self.out(gathered.mT.unflatten(2, x.shape[2:])))
+        return x + self.norm(self.out(gathered.transpose(1, 2).unflatten(2, x.shape[2:])))
 
     def _others(self, part: nn.Module, x: Tensor) -> Float[Tensor, "b m d"]:
         return tokens(part(self.pool(x)) if self.pool_first else self.pool(part(x)))
+
+    def _compared(self, theta: Tensor, phi: Tensor) -> Float[Tensor, "b n m"]:
+        """w·[θ_i, φ_j] of all pairs."""
+        if is_bare(self.compare, nn.Linear):
+            of_i, of_j = self._halves(theta, phi)
+            return rearrange(of_i, "b n -> b n 1") + rearrange(of_j, "b m -> b 1 m")
+        n, m = theta.shape[1], phi.shape[1]
+        of_i = repeat(theta, "b n d -> b n m d", m=m)
+        of_j = repeat(phi, "b m d -> b n m d", n=n)
+        return self.compare(torch.cat([of_i, of_j], dim=-1)).squeeze(-1)
 
     def _halves(self, theta: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
         """w·[θ, φ] is a sum of two numbers, one that i brings (b, n) and one that j brings (b, m)."""
@@ -213,29 +232,46 @@ class Halve(nn.Module):
     """Halves height and width (or t, of a sequence) by max pooling; of an odd grid the last row stays."""
 
     def forward(self, x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b d *half"]:
-        pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
-        size = (1, 2, 2) if x.ndim == 5 else 2
-        if not torch.compiler.is_compiling():
-            return pool(x, size, ceil_mode=True)
-        # Programs exported with ceil_mode by torch 2.9 and 2.10 refuse sizes of the other parity.
-        odd = [part for side in x.shape[:1:-1][:2] for part in (0, side % 2)]
-        return pool(F.pad(x, odd, value=-torch.inf), size)
+        return halve(x)
+
+
+def halve(x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b d *half"]:
+    """As `Halve` says."""
+    pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
+    size = (1, 2, 2) if x.ndim == 5 else 2
+    if not is_traced():
+        return pool(x, size, ceil_mode=True)
+    # Programs exported with ceil_mode by torch 2.9 and 2.10 refuse sizes of the other parity.
+    odd = [part for side in x.shape[:1:-1][:2] for part in (0, side % 2)]
+    return pool(F.pad(x, odd, value=-torch.inf), size)
 
 
 def tokens(x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b n d"]:
     """Positions in a row, their features last."""
-    return x.flatten(2).mT
+    return x.flatten(2).transpose(1, 2)
 
 
 def project(x: Tensor, parts: tuple, pool: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens of three 1×1 convolutions, of queries, keys and values, by one; keys and values pooled."""
+    """Tokens of three 1×1 convolutions, of queries, keys and values, by one where it may; keys and values pooled."""
     query, key, value = parts
-    convolve = (F.conv1d, F.conv2d, F.conv3d)[x.ndim - 3]
+    if not all(map(_is_pointwise, parts)) or len({part.bias is None for part in parts}) > 1:
+        return tokens(query(x)), tokens(pool(key(x))), tokens(pool(value(x)))
+    convolve = (F.conv1d, F.conv2d, F.conv3d)[len(query.kernel_size) - 1]
     bias = None if query.bias is None else torch.cat([part.bias for part in parts])
     joint = convolve(x, torch.cat([part.weight for part in parts]), bias)
     of_i, of_j = joint.split([query.out_channels, key.out_channels + value.out_channels], 1)
     of_keys, of_values = pool(of_j).split([key.out_channels, value.out_channels], 1)
     return tokens(of_i), tokens(of_keys), tokens(of_values)
+
+
+def _is_pointwise(layer: nn.Module) -> bool:
+    """Whether it is a bare 1×1 convolution: several of them are one."""
+    return (
+        any(is_bare(layer, kind) for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d))
+        and set(layer.kernel_size) == set(layer.stride) == {1}
+        and set(layer.padding) == {0}
+        and layer.groups == 1
+    )
 
 
 def product_mean(
@@ -244,9 +280,10 @@ def product_mean(
     """(1/m) Σ_j (θ_i·φ_j) g_j = θ_i (1/m) Σ_j φ_j g_jᵀ: linear in n, and cheaper where m is above d."""
     m, d = phi.shape[1:]
     if builds_weights(m, d, copies=1):
-        return average(torch.bmm(theta, phi.mT) / m, g)
+        weights = dot(theta, phi, "b n d, b m d -> b n m") / m
+        return average(weights.to(g.dtype), g)
     root = m**-0.5  # half before the sum, half after: it stays in float16's range
-    return average(theta, root * torch.bmm(root * phi.mT, g))
+    return average(theta, root * torch.bmm(root * phi.transpose(1, 2), g))
 
 
 def hinge_mean(
@@ -260,7 +297,7 @@ def hinge_mean(
     m = g.shape[1]
     if builds_weights(m, g.shape[2]):
         return average((of_i.unsqueeze(2) + of_j.unsqueeze(1)).relu() / m, g)
-    wide = torch.promote_types(g.dtype, torch.float32)
+    dtype, wide = g.dtype, torch.promote_types(g.dtype, torch.float32)
     of_i, of_j, g = of_i.to(wide), of_j.to(wide), g.to(wide) / m
     middle = of_j.mean(1, keepdim=True).detach()  # sums around 0 lose the fewest digits
     of_i, (thresholds, order) = of_i + middle, (middle - of_j).sort(dim=1)
@@ -271,7 +308,7 @@ def hinge_mean(
         1, passed.unsqueeze(2).expand(-1, -1, sums.shape[2])
     )
     count, offset = sums.chunk(2, dim=2)
-    return of_i.unsqueeze(2) * count - offset
+    return (of_i.unsqueeze(2) * count - offset).to(dtype)
 
 
 def count_below(
@@ -280,4 +317,4 @@ def count_below(
     """How many of a row's thresholds each x of that row exceeds (`searchsorted`, which ONNX lacks)."""
     n = x.shape[1]
     order = torch.cat([x, thresholds], dim=1).argsort(dim=1)
-    return (order >= n).cumsum(1).gather(1, order.argsort(dim=1)[:, :n])
+    return (order >= n).long().cumsum(1).gather(1, order.argsort(dim=1)[:, :n])

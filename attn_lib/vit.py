@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from einops import einsum, rearrange
 from einops.layers.torch import Rearrange
 from jaxtyping import Float
@@ -11,10 +10,17 @@ from torch import Tensor, nn
 
 from .module import (
     AttentionModule,
+    dot,
+    fused_attention,
+    inputs_of,
     require_features,
     require_positive,
     require_tokens,
 )
+
+# Whole in a graph of torch.fx.
+for leaf in ("dot", "einsum", "fused_attention", "rearrange"):
+    torch.fx.wrap(leaf)
 
 
 class Attention(AttentionModule):
@@ -50,26 +56,22 @@ class Attention(AttentionModule):
         self.to_out = nn.Linear(heads * dim_head, dim, bias=False)
 
     def attention(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b heads n n"]:
-        require_tokens(self, x, self.dim)
-        tokens = self.norm(x)
-        to_query, to_key, _ = self.to_qkv.weight.chunk(3)
-        query = self._cut(F.linear(tokens, to_query))
-        key = self._cut(F.linear(tokens, to_key))
-        scores = einsum(query * self.scale, key, "b heads n d, b heads m d -> b heads n m")
-        return scores.softmax(dim=-1)
+        require_tokens(self, x, inputs_of(self.to_qkv, self.dim))
+        query, key, _ = map(self._cut, self.to_qkv(self.norm(x)).chunk(3, dim=-1))
+        scores = dot(query * self.scale, key, "b heads n d, b heads m d -> b heads n m")
+        return scores.softmax(dim=-1).to(x.dtype)
 
     def reweight(
         self, x: Float[Tensor, "b n d"], weights: Float[Tensor, "b heads n n"]
     ) -> Float[Tensor, "b n d"]:
-        _, _, to_value = self.to_qkv.weight.chunk(3)
-        value = self._cut(F.linear(self.norm(x), to_value))
+        _, _, value = map(self._cut, self.to_qkv(self.norm(x)).chunk(3, dim=-1))
         attended = einsum(weights, value, "b heads n m, b heads m d -> b heads n d")
         return self.to_out(rearrange(attended, "b heads n d -> b n (heads d)"))
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        require_tokens(self, x, self.dim)
+        require_tokens(self, x, inputs_of(self.to_qkv, self.dim))
         query, key, value = map(self._cut, self.to_qkv(self.norm(x)).chunk(3, dim=-1))
-        attended = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
+        attended = fused_attention(query, key, value, scale=self.scale)
         return self.to_out(rearrange(attended, "b heads n d -> b n (heads d)"))
 
     def _cut(self, tokens: Tensor) -> Tensor:
@@ -103,7 +105,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        require_tokens(self, x, self.dim)
+        require_tokens(self, x, inputs_of(self.net, self.dim))
         return self.net(x)
 
 
@@ -293,6 +295,8 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 def _require_size(module: nn.Module, x: Tensor, channels: int, size: tuple[int, int]) -> None:
     require_features(module, x, channels)
+    if isinstance(x, torch.fx.Proxy):
+        return
     if tuple(x.shape[2:]) != size:
         raise ValueError(
             f"{type(module).__name__} was made for features of {size[0]}×{size[1]}; got {tuple(x.shape)}"

@@ -44,7 +44,7 @@ ARGUMENTS = {
     "an even spatial kernel": (lambda: SpatialGate(6), "kernel_size=6"),
     "an even kernel in CBAM": (lambda: CBAM(16, kernel_size=6), "kernel_size=6"),
     "no channels to pool": (lambda: AttentionPooling(0), "channels=0"),
-    "an unknown mechanism": (lambda: create("attention", 16), "no mechanism 'attention'; there are cbam, channel_gate"),
+    "an unknown mechanism": (lambda: create("attention", 16), "no mechanism 'attention' (did you mean 'self_attention'?); there are cbam, channel_gate"),
     "an unknown slot": (lambda: HostCNN("attention"), "no slot 'attention'; there are none, even_kernels"),
     "an unknown photograph": (lambda: photograph("dog"), "no photograph 'dog'; there are astronaut"),
     "a photograph of no pixels": (lambda: photograph("cat", 0), "at least 1 pixel; got 0"),

@@ -29,7 +29,7 @@ def test_forward_reweights_by_attention(case: Case, size: str, dtype: torch.dtyp
 
 
 FAST = {
-    "gaussian": "module._fused",
+    "gaussian": "module.fused_attention",
     "dot_product": "spatial.average",
     "concatenation": "spatial.count_below",
 }
@@ -45,7 +45,9 @@ def fast_way(module: AttentionModule) -> str:
 def test_the_two_sizes_of_a_case_take_both_ways_through_forward(case: Case, monkeypatch):
     calls, way = [], fast_way(case.make())
     function = resolve_name(way)
-    monkeypatch.setattr(way, lambda *parts: calls.append(parts[0].shape) or function(*parts))
+    monkeypatch.setattr(
+        way, lambda *parts, **named: calls.append(parts[0].shape) or function(*parts, **named)
+    )
     for size in ("small", "large"):
         case.build()(case.input(size))
         calls.append(size)
