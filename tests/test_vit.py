@@ -195,7 +195,8 @@ def test_an_exported_program_runs_at_other_sizes(model: Model, unchecked):
 
 
 @pytest.mark.slow
-@every_model
+# The others hold Attention, FeedForward and Transformer, and writing a graph takes seconds.
+@pytest.mark.parametrize("model", MODELS[3:], ids=lambda model: model.name)
 def test_onnx_runtime_runs_it_at_other_sizes(model: Model, unchecked, tmp_path: Path):
     module, path = model.make().eval(), tmp_path / "module.onnx"
     example, sizes = (torch.randn(model.shape),), dynamic(model)
