@@ -154,7 +154,7 @@ class SelectiveKernel(AttentionModule):
 
     def _share(self, seen: list[Tensor]) -> Float[Tensor, "b branches c"]:
         # Of the sum over the branches.
-        average = sum(features.mean((2, 3)) for features in seen)
+        average: Tensor = sum(features.mean((2, 3)) for features in seen)  # type: ignore[assignment]
         require_batch(self, average)
         hidden = self.norm(self.squeeze(average)).relu()
         scores = rearrange(

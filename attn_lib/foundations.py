@@ -6,7 +6,8 @@ from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .module import AttentionModule, attend, dot, laid_out_as, require_features
+from .fast import attend
+from .module import AttentionModule, dot, laid_out_as, require_features
 
 # Whole in a graph of torch.fx: shapes decide within.
 for leaf in ("average_of_alike", "dot", "einsum", "laid_out_as", "patches_of", "rearrange"):

@@ -1,12 +1,13 @@
 """What every mechanism is: weights that one can look at, and features that they reweight."""
 
-from typing import Any
+from typing import TypeGuard, TypeVar
 
 import torch
-import torch.nn.functional as F
 from einops import einsum
 from jaxtyping import Float
 from torch import Tensor, nn
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class AttentionModule(nn.Module):
@@ -94,15 +95,15 @@ def require_tokens(module: nn.Module, x: Tensor, width: int) -> None:
 
 def inputs_of(part: nn.Module, channels: int) -> int:
     """How many channels a part takes now: pruning leaves it fewer than the `channels` it was made with."""
-    for layer in part.modules():
-        if (
-            now := getattr(layer, "in_channels", getattr(layer, "in_features", None))
-        ) is not None:
+    layers = (part,) if "in_features" in vars(part) else part.modules()
+    for layer in layers:
+        sizes = vars(layer)  # of a module, getattr would take longer than a gate's arithmetic
+        if now := sizes.get("in_features") or sizes.get("in_channels"):
             return now
     return channels
 
 
-def is_bare(layer: nn.Module, kind: type[nn.Module]) -> bool:
+def is_bare(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
     """Whether calling a layer is `kind.forward` with its own weight and no more: the weight may be read instead.
 
     All else has to be called, or its effect is lost: a module around it or a subclass (LoRA, observers, quantised
@@ -120,24 +121,9 @@ def is_bare(layer: nn.Module, kind: type[nn.Module]) -> bool:
     )
 
 
-def builds_weights(keys: int, width: int, copies: int = 4) -> bool:
-    """Whether weights (n, keys) are built: where they outweigh at most so many `copies` of features (n, width).
-
-    Below that size building them is faster; a traced graph, whose sizes may change, never does.
-    """
-    return not is_traced() and keys <= copies * width
-
-
 def is_traced() -> bool:
     """Whether this run makes a graph for other sizes: of torch.compile, torch.export, or TorchScript."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
-
-
-def average(
-    weights: Float[Tensor, "b n m"], values: Float[Tensor, "b m e"]
-) -> Float[Tensor, "b n e"]:
-    """weights · values, with features outermost in memory, as convolutions keep them."""
-    return torch.bmm(values.transpose(1, 2), weights.transpose(1, 2)).transpose(1, 2)
 
 
 def dot(query: Tensor, key: Tensor, pattern: str) -> Tensor:
@@ -154,80 +140,3 @@ def laid_out_as(x: Float[Tensor, "b c h w"], y: Tensor) -> Tensor:
     """y with its channels innermost in memory if those of x are, else outermost."""
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return y.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
-
-
-def attend(
-    query: Float[Tensor, "b n d"], key: Float[Tensor, "b m d"], value: Float[Tensor, "b m e"]
-) -> Float[Tensor, "b n e"]:
-    """softmax(query · keyᵀ) · value, in memory of a few copies of the values, however many keys there are."""
-    if builds_weights(key.shape[1], value.shape[2]):
-        weights = dot(query, key, "b n d, b m d -> b n m").softmax(dim=-1)
-        return average(weights.to(value.dtype), value)
-    if query.device.type == "cpu" and query.shape[2] != value.shape[2]:
-        # PyTorch's CPU kernel is fused only when queries, keys and values have one width.
-        width = max(query.shape[2], value.shape[2])
-        query, key = (F.pad(part, (0, width - part.shape[2])) for part in (query, key))
-        padded = F.pad(value, (0, width - value.shape[2]))
-        return _one_head(query, key, padded)[..., : value.shape[2]]
-    return _one_head(query, key, value)
-
-
-def _one_head(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    # The kernels want each token's features side by side in memory.
-    query, key, value = (part.contiguous().unsqueeze(1) for part in (query, key, value))
-    return fused_attention(query, key, value, scale=1.0).squeeze(1)
-
-
-def fused_attention(
-    query: Float[Tensor, "b heads n d"],
-    key: Float[Tensor, "b heads m d"],
-    value: Float[Tensor, "b heads m e"],
-    scale: float,
-) -> Float[Tensor, "b heads n e"]:
-    """softmax(scale · query · keyᵀ) · value by PyTorch's fused kernels, differentiable in any way, any number of times.
-
-    The kernels know first derivatives backwards, and those alone take memory in O(n). All others are of the
-    plain form, whose weights (n, m) are built.
-    """
-    if _differentiates_forwards(query, key, value):
-        return (scale * query @ key.transpose(-2, -1)).softmax(dim=-1) @ value
-    attended = F.scaled_dot_product_attention(query, key, value, scale=scale)
-    if attended.requires_grad and not is_traced():
-        return _DifferentiableAgain.apply(query, key, value, attended, scale)
-    return attended
-
-
-def _differentiates_forwards(*tensors: Tensor) -> bool:
-    """Whether derivatives run forwards (`torch.func.jvp`, `hessian`), or functions are transformed at all."""
-    if is_traced():
-        return False
-    duals = map(torch.autograd.forward_ad.unpack_dual, tensors)
-    return torch._C._are_functorch_transforms_active() or any(
-        dual.tangent is not None for dual in duals
-    )
-
-
-class _DifferentiableAgain(torch.autograd.Function):
-    """Gives `attended` as it is. Its gradient goes on to the fused kernel, whose result cannot be differentiated
-    again; where it may have to be (`create_graph=True`), the plain form's gradient takes its place."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, attended: Tensor, scale: float
-    ) -> Tensor:
-        ctx.save_for_backward(query, key, value)
-        ctx.scale = scale
-        return attended.view_as(attended)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        if not torch.is_grad_enabled():
-            return None, None, None, gradient, None
-        query, key, value = ctx.saved_tensors
-        gradient = gradient.to(query.dtype)  # under autocast it is narrower
-        weights = (ctx.scale * query @ key.transpose(-2, -1)).softmax(dim=-1)
-        of_weights = gradient @ value.transpose(-2, -1)
-        of_scores = weights * (of_weights - (of_weights * weights).sum(-1, keepdim=True))
-        of_scores = ctx.scale * of_scores
-        of_value = weights.transpose(-2, -1) @ gradient
-        return of_scores @ key, of_scores.transpose(-2, -1) @ query, of_value, None, None

@@ -3,25 +3,15 @@
 import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange, repeat
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
 
-from .module import (
-    AXES,
-    AttentionModule,
-    attend,
-    average,
-    builds_weights,
-    dot,
-    inputs_of,
-    is_bare,
-    is_traced,
-    require_features,
-)
+from .fast import Halve, attend, average, hinge_mean, product_mean, project, tokens
+from .module import AXES, AttentionModule, dot, inputs_of, is_bare, require_features
 
 # What decides by shapes stays whole in a graph of torch.fx.
-for leaf in ("attend", "average", "dot", "einsum", "halve", "hinge_mean", "product_mean", "rearrange", "repeat"):  # fmt: skip
+for leaf in ("attend", "average", "dot", "einsum", "hinge_mean", "product_mean", "rearrange", "repeat"):  # fmt: skip
     torch.fx.wrap(leaf)
 
 MODES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
@@ -226,95 +216,3 @@ class NonLocal(AttentionModule):
         if self.mode == "gaussian" or self.pool_first:
             return tokens(self.theta(x)), self._others(self.phi, x), self._others(self.g, x)
         return project(x, (self.theta, self.phi, self.g), self.pool)
-
-
-class Halve(nn.Module):
-    """Halves height and width (or t, of a sequence) by max pooling; of an odd grid the last row stays."""
-
-    def forward(self, x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b d *half"]:
-        return halve(x)
-
-
-def halve(x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b d *half"]:
-    """As `Halve` says."""
-    pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
-    size = (1, 2, 2) if x.ndim == 5 else 2
-    if not is_traced():
-        return pool(x, size, ceil_mode=True)
-    # Programs exported with ceil_mode by torch 2.9 and 2.10 refuse sizes of the other parity.
-    odd = [part for side in x.shape[:1:-1][:2] for part in (0, side % 2)]
-    return pool(F.pad(x, odd, value=-torch.inf), size)
-
-
-def tokens(x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b n d"]:
-    """Positions in a row, their features last."""
-    return x.flatten(2).transpose(1, 2)
-
-
-def project(x: Tensor, parts: tuple, pool: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens of three 1×1 convolutions, of queries, keys and values, by one where it may; keys and values pooled."""
-    query, key, value = parts
-    if not all(map(_is_pointwise, parts)) or len({part.bias is None for part in parts}) > 1:
-        return tokens(query(x)), tokens(pool(key(x))), tokens(pool(value(x)))
-    convolve = (F.conv1d, F.conv2d, F.conv3d)[len(query.kernel_size) - 1]
-    bias = None if query.bias is None else torch.cat([part.bias for part in parts])
-    joint = convolve(x, torch.cat([part.weight for part in parts]), bias)
-    of_i, of_j = joint.split([query.out_channels, key.out_channels + value.out_channels], 1)
-    of_keys, of_values = pool(of_j).split([key.out_channels, value.out_channels], 1)
-    return tokens(of_i), tokens(of_keys), tokens(of_values)
-
-
-def _is_pointwise(layer: nn.Module) -> bool:
-    """Whether it is a bare 1×1 convolution: several of them are one."""
-    return (
-        any(is_bare(layer, kind) for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d))
-        and set(layer.kernel_size) == set(layer.stride) == {1}
-        and set(layer.padding) == {0}
-        and layer.groups == 1
-    )
-
-
-def product_mean(
-    theta: Float[Tensor, "b n d"], phi: Float[Tensor, "b m d"], g: Float[Tensor, "b m e"]
-) -> Float[Tensor, "b n e"]:
-    """(1/m) Σ_j (θ_i·φ_j) g_j = θ_i (1/m) Σ_j φ_j g_jᵀ: linear in n, and cheaper where m is above d."""
-    m, d = phi.shape[1:]
-    if builds_weights(m, d, copies=1):
-        weights = dot(theta, phi, "b n d, b m d -> b n m") / m
-        return average(weights.to(g.dtype), g)
-    root = m**-0.5  # half before the sum, half after: it stays in float16's range
-    return average(theta, root * torch.bmm(root * phi.transpose(1, 2), g))
-
-
-def hinge_mean(
-    of_i: Float[Tensor, "b n"], of_j: Float[Tensor, "b m"], g: Float[Tensor, "b m e"]
-) -> Float[Tensor, "b n e"]:
-    """(1/m) Σ_j ReLU(a_i + b_j) g_j in m log m, with a and b brought by i and by j.
-
-    In the order of falling b, those with b_j > -a_i come first, and two prefix sums know Σ g_j and Σ b_j g_j over
-    them. Where `attend` would build weights, so does this.
-    """
-    m = g.shape[1]
-    if builds_weights(m, g.shape[2]):
-        return average((of_i.unsqueeze(2) + of_j.unsqueeze(1)).relu() / m, g)
-    dtype, wide = g.dtype, torch.promote_types(g.dtype, torch.float32)
-    of_i, of_j, g = of_i.to(wide), of_j.to(wide), g.to(wide) / m
-    middle = of_j.mean(1, keepdim=True).detach()  # sums around 0 lose the fewest digits
-    of_i, (thresholds, order) = of_i + middle, (middle - of_j).sort(dim=1)
-    g = g.gather(1, order.unsqueeze(2).expand_as(g))
-    sums = torch.cat([g, thresholds.unsqueeze(2) * g], dim=2).cumsum(1)
-    passed = count_below(of_i.detach(), thresholds.detach())
-    sums = F.pad(sums, (0, 0, 1, 0)).gather(
-        1, passed.unsqueeze(2).expand(-1, -1, sums.shape[2])
-    )
-    count, offset = sums.chunk(2, dim=2)
-    return (of_i.unsqueeze(2) * count - offset).to(dtype)
-
-
-def count_below(
-    x: Float[Tensor, "b n"], thresholds: Float[Tensor, "b m"]
-) -> Int[Tensor, "b n"]:
-    """How many of a row's thresholds each x of that row exceeds (`searchsorted`, which ONNX lacks)."""
-    n = x.shape[1]
-    order = torch.cat([x, thresholds], dim=1).argsort(dim=1)
-    return (order >= n).long().cumsum(1).gather(1, order.argsort(dim=1)[:, :n])

@@ -8,10 +8,10 @@ from einops.layers.torch import Rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .fast import fused_attention
 from .module import (
     AttentionModule,
     dot,
-    fused_attention,
     inputs_of,
     require_features,
     require_positive,

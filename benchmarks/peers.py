@@ -17,7 +17,9 @@ from pytorchcv.models.common.att import SEBlock
 from pytorchcv.models.sknet import SKConvBlock
 from timm.layers import EcaModule, NonLocalAttn, SEModule, cbam
 from timm.layers import SelectiveKernel as TimmSelectiveKernel
+from timm.models.vision_transformer import Attention as TimmAttention
 from torchvision.ops import SqueezeExcitation as TorchvisionSqueezeExcitation
+from vit_pytorch.simple_flash_attn_vit import Attention as VitPytorchFlashAttention
 from vit_pytorch.simple_vit import Attention as VitPytorchAttention
 
 import attn_lib
@@ -81,6 +83,16 @@ class Copy(nn.Module):
         return x.clone()
 
 
+def timm_attention(c: int) -> nn.Module:
+    """Fused; it leaves the normalisation to the block around it."""
+    attention = TimmAttention(c, num_heads=8, qkv_bias=False, proj_bias=False)
+    return OnTokens(nn.Sequential(nn.LayerNorm(c), attention))
+
+
+def flash_attention(c: int) -> nn.Module:
+    return OnTokens(VitPytorchFlashAttention(c, 8, c // 8, use_flash=True))
+
+
 def non_local(mode: str) -> Forms:
     def mmcv(c: int) -> nn.Module:
         return NonLocal2d(c, mode=mode, use_scale=False, norm_cfg={"type": "BN"})
@@ -99,6 +111,8 @@ FORMS: dict[str, Forms] = {
     "vit_attention": {
         "ours": lambda c: OnTokens(attn_lib.Attention(c, 8, c // 8)),
         "vit-pytorch": lambda c: OnTokens(VitPytorchAttention(c, 8, c // 8)),
+        "vit-pytorch, fused": flash_attention,
+        "timm, fused": timm_attention,
     },
     "self_attention": {"ours": attn_lib.SelfAttention2d, "plain": PlainSelfAttention},
     **{f"non_local.{mode}": non_local(mode) for mode in MODES},

@@ -29,9 +29,9 @@ def test_forward_reweights_by_attention(case: Case, size: str, dtype: torch.dtyp
 
 
 FAST = {
-    "gaussian": "module.fused_attention",
-    "dot_product": "spatial.average",
-    "concatenation": "spatial.count_below",
+    "gaussian": "fast.fused_attention",
+    "dot_product": "fast.average",
+    "concatenation": "fast.count_below",
 }
 
 

@@ -75,7 +75,7 @@ def outside(path: Path) -> set[str]:
 
 
 def test_the_reader_of_imports_sees_them():
-    assert own(LIBRARY / "spatial.py") == {"attn_lib.module"}
+    assert own(LIBRARY / "spatial.py") == {"attn_lib.fast", "attn_lib.module"}
     assert "attn_lib.instruments.recording" in own(LIBRARY / "lab" / "training.py")
     assert {"torch", "jaxtyping", "tqdm"} <= outside(LIBRARY / "lab" / "training.py")
     assert "attn_lib.lab.zoo" in own(LIBRARY / "lab" / "comparison.py")  # from . import zoo
@@ -93,9 +93,9 @@ def test_a_wing_knows_only_what_it_may(path: Path):
 
 
 @pytest.mark.parametrize("path", sorted(LIBRARY.glob("*.py")), ids=lambda path: path.stem)
-def test_a_mechanism_knows_the_base_class_alone(path: Path):
+def test_a_mechanism_knows_the_base_class_and_the_fast_ways_alone(path: Path):
     if path.stem not in ("__init__", "inserting", "mechanisms"):
-        assert own(path) <= {"attn_lib.module"}
+        assert own(path) <= {"attn_lib.module", "attn_lib.fast"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from cases import RELEASED, Case, every_case, every_size
 from torch import Tensor, nn
 
 from attn_lib import AttentionModule, SelfAttention2d, record
-from attn_lib.module import fused_attention
+from attn_lib.fast import fused_attention
 
 
 class Stage(nn.Module):
@@ -96,7 +96,7 @@ def test_the_map_is_of_the_last_run():
 def test_forward_stays_fused_while_recorded(monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "attn_lib.module.fused_attention",
+        "attn_lib.fast.fused_attention",
         lambda *parts, **scale: calls.append(1) or fused_attention(*parts, **scale),
     )
     module = SelfAttention2d(8)

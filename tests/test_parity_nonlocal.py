@@ -116,7 +116,7 @@ def test_prefix_sums_in_float32_lose_no_more_digits_than_the_equation(
     scale: float, offset: float
 ):
     # a_i + b_j cancels where a is near -b: the sums are taken around the middle of b.
-    from attn_lib.spatial import hinge_mean
+    from attn_lib.fast import hinge_mean
 
     of_i, of_j, g = torch.randn(2, 500), torch.randn(2, 500), torch.randn(2, 500, 8)
     of_i, of_j = scale * of_i - offset, scale * of_j + offset
