@@ -58,6 +58,30 @@ def _is_pointwise(layer: nn.Module) -> TypeGuard[nn.Conv1d | nn.Conv2d | nn.Conv
     )
 
 
+def one_kernel(pooled: Float[Tensor, "b 2 h w"], layer: nn.Module) -> Float[Tensor, "b 1 h w"]:
+    """`layer(pooled)`. On a processor a kernel from two channels to one is slow, and each channel for itself is not:
+    of large maps the images of a batch stand side by side as channels of one."""
+    b, _, h, w = pooled.shape
+    large = pooled.device.type == "cpu" and h * w >= 256 and not is_traced()
+    if not large or pooled.requires_grad or not _is_one_kernel(layer):
+        return layer(pooled)
+    kernels = layer.weight.transpose(0, 1).repeat(b, 1, 1, 1)
+    each = F.conv2d(
+        pooled.reshape(1, 2 * b, h, w), kernels, padding=layer.padding, groups=2 * b
+    )
+    return each.view(b, 2, h, w).sum(1, keepdim=True)
+
+
+def _is_one_kernel(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    return (
+        is_bare(layer, nn.Conv2d)
+        and layer.weight.shape[0] == 1
+        and layer.bias is None
+        and layer.stride == layer.dilation == (1, 1)
+        and layer.padding_mode == "zeros"
+    )
+
+
 def builds_weights(keys: int, width: int, copies: int = 4) -> bool:
     """Whether weights (n, keys) are built: where they outweigh at most so many `copies` of features (n, width).
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .fast import attend
-from .module import AttentionModule, dot, laid_out_as, require_features
+from .module import AttentionModule, dot, in_own_type, laid_out_as, require_features
 
 # Whole in a graph of torch.fx: shapes decide within.
 for leaf in ("average_of_alike", "dot", "einsum", "laid_out_as", "patches_of", "rearrange"):
@@ -78,7 +78,7 @@ def average_of_alike(
 
     -|p - q|² = 2 p·q - |q|² - |p|², and softmax over q forgets |p|²: a dot product is all it takes.
     """
-    with torch.autocast(patches.device.type, enabled=False):  # squares leave float16's range
+    with in_own_type(patches):  # squares leave float16's range
         squares = patches.square().sum(-1, keepdim=True)
         query = torch.cat([2 * patches, torch.ones_like(squares)], -1)
         key = torch.cat([patches, -squares], -1)
@@ -98,9 +98,8 @@ def patches_of(
         raise ValueError(
             f"patches of side {side} want images above {margin} pixels; got {tuple(x.shape)}"
         )
-    x = x.to(
-        torch.promote_types(x.dtype, torch.float32)
-    )  # squares want its digits and its range
+    # Squares want float32's digits and its range.
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     patches = F.unfold(F.pad(x, (margin,) * 4, mode="reflect"), side).transpose(1, 2)
     offsets = torch.arange(-margin, margin + 1, device=x.device) / (max(2 * margin, 1) / 4)
     favour = torch.exp(-0.5 * (offsets[:, None] ** 2 + offsets**2)).flatten()

@@ -1,13 +1,11 @@
 """Attention over channels, then over positions."""
 
-from typing import TypeGuard
-
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .fast import one_kernel
 from .module import (
     AttentionModule,
     inputs_of,
@@ -18,7 +16,7 @@ from .module import (
 )
 
 # Whole in a graph of torch.fx.
-for leaf in ("convolve", "highest", "rearrange"):
+for leaf in ("highest", "one_kernel", "rearrange"):
     torch.fx.wrap(leaf)
 
 
@@ -92,7 +90,12 @@ class SpatialGate(AttentionModule):
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
         require_features(self, x)
         pooled = torch.stack([highest(x, 1), x.mean(1)], dim=1)
-        return self.norm(convolve(self.conv, pooled)).sigmoid()
+        return self.norm(self.conv(pooled)).sigmoid()
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        require_features(self, x)
+        pooled = torch.stack([highest(x, 1), x.mean(1)], dim=1)
+        return x * self.norm(one_kernel(pooled, self.conv)).sigmoid()
 
 
 class CBAM(AttentionModule):
@@ -127,35 +130,13 @@ class CBAM(AttentionModule):
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         of_channels = self.channel.attention(x)
-        of_positions = self.spatial.attention(self.channel(x))
+        bare = is_bare(self.channel, ChannelGate)
+        gated = of_channels * x if bare else self.channel(x)
+        of_positions = self.spatial.attention(gated)
         return of_channels * of_positions
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return self.spatial(self.channel(x))
-
-
-def convolve(layer: nn.Module, pooled: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 1 h w"]:
-    """`layer(pooled)`. On a processor a kernel from two channels to one is slow, and each channel for itself is not:
-    of large maps the images of a batch stand side by side as channels of one."""
-    b, _, h, w = pooled.shape
-    large = pooled.device.type == "cpu" and h * w >= 256 and not is_traced()
-    if not large or pooled.requires_grad or not _is_one_kernel(layer):
-        return layer(pooled)
-    kernels = layer.weight.transpose(0, 1).repeat(b, 1, 1, 1)
-    each = F.conv2d(
-        pooled.reshape(1, 2 * b, h, w), kernels, padding=layer.padding, groups=2 * b
-    )
-    return each.view(b, 2, h, w).sum(1, keepdim=True)
-
-
-def _is_one_kernel(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
-    return (
-        is_bare(layer, nn.Conv2d)
-        and layer.weight.shape[0] == 1
-        and layer.bias is None
-        and layer.stride == layer.dilation == (1, 1)
-        and layer.padding_mode == "zeros"
-    )
 
 
 def highest(x: Tensor, dim: int) -> Tensor:

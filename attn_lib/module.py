@@ -1,5 +1,7 @@
 """What every mechanism is: weights that one can look at, and features that they reweight."""
 
+from contextlib import AbstractContextManager, nullcontext
+from types import NoneType
 from typing import TypeGuard, TypeVar
 
 import torch
@@ -108,16 +110,16 @@ def is_bare(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
 
     All else has to be called, or its effect is lost: a module around it or a subclass (LoRA, observers, quantised
     layers, parametrisations), hooks (pruning, old spectral and weight norm, Grad-CAM), a `forward` of its own
-    (offloading), a compiled call, a weight that is a tensor of another kind (quantised, sharded).
+    (offloading), a compiled call, a weight that is a tensor of another kind (quantised, sharded). Hooks on all
+    modules at once are no reason: counters and profilers would watch another computation than the one that runs.
     """
     return (
         type(layer) is kind
-        and type(layer.weight) is nn.Parameter
+        and type(getattr(layer, "weight", None)) in (nn.Parameter, NoneType)
         and not (layer._forward_pre_hooks or layer._forward_hooks)
         and not (layer._backward_pre_hooks or layer._backward_hooks)
         and "forward" not in vars(layer)
         and layer._compiled_call_impl is None
-        and not nn.modules.module._has_any_global_hook()
     )
 
 
@@ -126,13 +128,20 @@ def is_traced() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def in_own_type(x: Tensor) -> AbstractContextManager:
+    """Arithmetic in the type that x has, whatever autocast would make of it."""
+    device = x.device.type
+    known = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if known else nullcontext()
+
+
 def dot(query: Tensor, key: Tensor, pattern: str) -> Tensor:
     """einsum, for scores: of float16 in float32, for a sum of products soon leaves the range of float16."""
     device = query.device.type
-    cast = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device)
-    if torch.float16 not in (query.dtype, cast):
+    cast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    if (torch.get_autocast_dtype(device) if cast else query.dtype) != torch.float16:
         return einsum(query, key, pattern)
-    with torch.autocast(device, enabled=False):
+    with in_own_type(query):
         return einsum(query.float(), key.float(), pattern)
 
 

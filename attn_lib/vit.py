@@ -18,8 +18,7 @@ from .module import (
     require_tokens,
 )
 
-# Whole in a graph of torch.fx.
-for leaf in ("dot", "einsum", "fused_attention", "rearrange"):
+for leaf in ("dot", "einsum", "fused_attention", "rearrange"):  # whole in a graph of torch.fx
     torch.fx.wrap(leaf)
 
 
@@ -295,9 +294,7 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 def _require_size(module: nn.Module, x: Tensor, channels: int, size: tuple[int, int]) -> None:
     require_features(module, x, channels)
-    if isinstance(x, torch.fx.Proxy):
-        return
-    if tuple(x.shape[2:]) != size:
+    if not isinstance(x, torch.fx.Proxy) and tuple(x.shape[2:]) != size:
         raise ValueError(
             f"{type(module).__name__} was made for features of {size[0]}×{size[1]}; got {tuple(x.shape)}"
         )

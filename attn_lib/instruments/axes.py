@@ -8,7 +8,7 @@ from types import FunctionType
 
 Axes = tuple[str | None, ...]
 
-_EINOPS = {"rearrange", "einsum", "reduce", "repeat"}
+BY_PATTERN = {"dot", "einsum", "rearrange", "reduce", "repeat"}  # they are told what comes out
 _NEIGHBOURS = (("h", "w"), ("n", "m"))  # in this order, also where both have one size
 
 
@@ -97,7 +97,7 @@ class AxisNames:
 def _pattern(statement: ast.stmt) -> str:
     """The right-hand side of the einops pattern whose result a statement assigns, or ""."""
     call = getattr(statement, "value", None)
-    if isinstance(call, ast.Call) and getattr(call.func, "id", "") in _EINOPS:
+    if isinstance(call, ast.Call) and getattr(call.func, "id", "") in BY_PATTERN:
         for node in call.args:
             if isinstance(node, ast.Constant) and "->" in str(node.value):
                 return str(node.value).split("->")[1]

@@ -110,7 +110,8 @@ def non_local_means(module: NonLocalMeans, shape: tuple[int, ...]) -> Formula:
     return Formula(
         parameters=sympy.Integer(0),
         multiply_adds=b * n**2 * (patch + c),
-        activations=b * (c * (h + margin) * (w + margin) + 3 * n * patch + 4 * n**2 + n * c),
+        activations=b
+        * (c * (h + margin) * (w + margin) + 4 * n * patch + 5 * n**2 + n + n * c),
         where={n: h * w},
         sizes=_sizes(module, (b, c, h, w), shape, {k: module.patch}),
     )
@@ -209,7 +210,7 @@ def selective_kernel(module: SelectiveKernel, shape: tuple[int, ...]) -> Formula
     return Formula(
         parameters=M * (9 * c**2 / groups + 2 * c) + c * d + 2 * d + M * c * d,
         multiply_adds=b * (9 * M * n * c**2 / groups + c * d + M * c * d + M * n * c),
-        activations=b * (2 * M * n * c + 4 * M * c + 3 * d + n * c),
+        activations=b * (3 * M * n * c + 4 * M * c + 3 * d + n * c),
         where={n: h * w, d: Max(floor(c / r), 32)},
         sizes=_sizes(module, (b, c, h, w), shape, own),
     )
@@ -221,7 +222,7 @@ def channel_gate(module: ChannelGate, shape: tuple[int, ...]) -> Formula:
     return Formula(
         parameters=2 * c * d + bias * (c + d),
         multiply_adds=4 * b * c * d,
-        activations=b * (6 * c + 2 * d + n * c),
+        activations=b * (6 * c + 4 * d + n * c),
         where={n: h * w, d: Max(floor(c / r), 1)},
         sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
     )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ..module import AttentionModule
-from .axes import AxisNames
+from .axes import BY_PATTERN, AxisNames
 from .shapes import TracedLine, TracedMethod, TracedTensor
 from .sources import FunctionSource, bound_names, end_of_head
 from .watching import refuse_compiled, undisturbed
@@ -228,7 +228,7 @@ class _Tracer:
         """A new call, kept with the innermost one around it that is followed."""
         around = (self.active[f] for f in _outwards(frame.f_back) if f in self.active)
         caller, function = next(around, None), _function(frame, owner)
-        if caller is None or function is None:
+        if caller is None or function is None or function.__name__ in BY_PATTERN:
             return None
         prefix = self.prefixes.get(owner, "") if isinstance(owner, nn.Module) else ""
         name, sizes = prefix + function.__name__, caller.axis_names.sizes

@@ -43,7 +43,9 @@ GRID = {
         )
     ],
     "NonLocalMeans": [
-        ((k,), {}, [(b, c, h, w) for c in (1, 3) for b, h, w in MAPS]) for k in (1, 3, 5)
+        # Of patches of one number the products are no matrix product, and not counted.
+        ((k,), {}, [(b, c, h, w) for c in (1, 3) for b, h, w in MAPS if c * k > 1])
+        for k in (1, 3, 5)
     ],
     "Attention": [
         ((d, heads, width), {}, [(b, n, d) for b, n in TOKENS])
@@ -98,7 +100,8 @@ class Computed(TorchDispatchMode):
     def __torch_dispatch__(self, kernel, types, args=(), kwargs=None):
         result = kernel(*args, **(kwargs or {}))
         if not (kernel.is_view or kernel in COPIES or kernel._schema.is_mutable):
-            self.numel += next(p.numel() for p in tree_leaves(result) if isinstance(p, Tensor))
+            numbers = (p.numel() for p in tree_leaves(result) if isinstance(p, Tensor))
+            self.numel += next(numbers, 0)
         return result
 
 
@@ -110,7 +113,7 @@ def repeated(module: AttentionModule, x: Tensor) -> None:
     """Run what `attention` and `reweight` both compute, and `cost` counts once."""
     name = type(module).__name__
     if name == "Attention":
-        module.norm(x)
+        module.to_qkv(module.norm(x))
     elif name == "SelectiveKernel":
         for branch in module.branches:
             branch(x)
@@ -134,15 +137,8 @@ def counted_activations(module: AttentionModule, shape: tuple[int, ...]) -> int:
 
 
 def counted_flops(module: AttentionModule, shape: tuple[int, ...]) -> int:
-    def distances(first: Tensor, second: Tensor, *_, **__) -> int:
-        b, n, features = first  # shapes
-        return 2 * b * n * second[1] * features
-
-    # The counter does not know distances: a subtraction, a square and a sum for each feature of each pair.
-    known = dict.fromkeys((aten._cdist_forward, aten._euclidean_dist), distances)
-
     def count(run: Callable) -> int:
-        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=known) as counter:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
             run(module, torch.randn(shape))
         return counter.get_total_flops()
 

@@ -36,8 +36,8 @@ def test_what_a_method_calls_follows_it_and_is_told_once():
         (0, "forward", "mixed.CBAM.forward"),
         (1, "channel.forward", "module.AttentionModule.forward"),
         (2, "channel.reweight", "module.AttentionModule.reweight"),
-        (1, "spatial.forward", "module.AttentionModule.forward"),
-        (2, "spatial.reweight", "module.AttentionModule.reweight"),
+        (1, "spatial.forward", "mixed.SpatialGate.forward"),
+        (2, "one_kernel", "fast.one_kernel"),
     ]
 
 
@@ -48,6 +48,7 @@ def test_layers_with_the_same_shapes_are_told_once():
         (1, "transformer.forward", "vit.Transformer.forward"),
         (2, "transformer.layers.0.0.forward", "vit.Attention.forward"),
         (3, "transformer.layers.0.0._cut", "vit.Attention._cut"),
+        (3, "fused_attention", "fast.fused_attention"),
         (2, "transformer.layers.0.1.forward", "vit.FeedForward.forward"),
     ]
 
@@ -88,7 +89,7 @@ def test_the_text_is_the_source_with_true_comments():
     assert lines[0] == "# attention: attn_lib.spatial.SelfAttention2d.attention"
     assert lines[2] == "    # x: b=2 c=16 h=6 w=5, float16"
     assert lines[-2:] == [
-        "    return scores.softmax(dim=-1)",
+        "    return scores.softmax(dim=-1).to(x.dtype)",
         "    # return: b=2 n=30 m=30, float16",
     ]
     source = inspect.getsource(inspect.unwrap(SelfAttention2d.attention))

@@ -155,7 +155,7 @@ def test_other_people_s_modules_are_told_too():
 def test_it_works_on_the_meta_device_and_for_other_dtypes():
     with torch.device("meta"):
         module, x = SelfAttention2d(16).half(), torch.randn(2, 16, 3, 3).half()
-    assert tensors(trace_shapes(module, x)[0])["scores"][0].dtype == torch.float16
+    assert tensors(trace_shapes(module, x)[0])["query"][0].dtype == torch.float16
 
 
 def test_running_statistics_stay_and_nothing_has_a_gradient():
