@@ -82,7 +82,8 @@ def fit(
         watch: called with the model before each step; what it returns is collected.
         accelerator: where, in how many processes and in what precision to train; its memory is freed at the end.
         checkpoint: a file. Where it exists, the run goes on from it, and ends with the same numbers as one
-            that was never stopped.
+            that was never stopped. A finished run goes on if it is asked for more steps and its rate does
+            not depend on how many (stairs do not; the default, one cosine, does).
         every: how many steps lie between two checkpoints; the last step always is one.
 
     Returns:
