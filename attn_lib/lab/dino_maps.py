@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -216,7 +216,9 @@ def test_nothing_is_written_into_the_package_unless_one_says_so(tmp_path: Path, 
     monkeypatch.chdir(tmp_path)
     shipped = {path: path.stat().st_mtime_ns for path in zoo.WEIGHTS.iterdir()}
     compare("what", ["none"], 1, steps=1, progress=False)
-    monkeypatch.setattr("sys.argv", ["x", "where", "--slots", "none", "--seeds", "1", "--steps", "1"])
+    monkeypatch.setattr(
+        "sys.argv", ["x", "where", "--slots", "none", "--seeds", "1", "--steps", "1"]
+    )
     comparison.main()
     assert {path: path.stat().st_mtime_ns for path in zoo.WEIGHTS.iterdir()} == shipped
     held = json.loads((tmp_path / "evidence" / "compare_what.json").read_text())

@@ -201,7 +201,10 @@ def test_half_precision_learns_and_leaves_whole_weights(alone):
         ({"batch_size": 101}, "at least one batch of 101 images; got 100"),
         ({"learning_rate": 1e-3}, r"begun with \{.*'learning_rate': 0.003.*Move it away"),
         ({"steps": 11}, r"begun with \{'steps': 12.*this is \{'steps': 11"),
-        ({"steps": 13}, r"rate of \[0.0\] after 12 steps; a run of 13 would have \[.*lengthened"),
+        (
+            {"steps": 13},
+            r"rate of \[0.0\] after 12 steps; a run of 13 would have \[.*lengthened",
+        ),
     ],
     ids=str,
 )
