@@ -20,12 +20,12 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torchvision import datasets, models
 from torchvision.transforms import v2
 
 from attn_lib import SelectiveKernel, insert
-from attn_lib.data import LocatedImages
+from attn_lib.data import Pictures
 from attn_lib.lab import zoo
 from attn_lib.lab.commands import add_folder, command
 from attn_lib.lab.training import (
@@ -145,20 +145,6 @@ def _select_kernels(block: nn.Module, **options) -> None:
     kernels = SelectiveKernel(convolution.out_channels, **options)
     block.conv2 = nn.Sequential(kernels, nn.MaxPool2d(1, convolution.stride))
     block.bn2 = nn.Identity()
-
-
-class Pictures:
-    """Torchvision's (picture, class) pairs as the batches that `fit` wants."""
-
-    def __init__(self, pairs: Any):
-        self.pairs = pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, indices: Tensor) -> LocatedImages:
-        images, labels = zip(*(self.pairs[i] for i in indices.tolist()), strict=True)
-        return LocatedImages(torch.stack(images), torch.tensor(labels))
 
 
 def pictures(data: str, folder: Path, training: bool) -> Pictures:

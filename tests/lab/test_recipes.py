@@ -8,10 +8,11 @@ import pytest
 import resnet50
 import torch
 from places import ROOT
-from resnet50 import CIFAR, RECIPES, Pictures, build, main, pictures
+from resnet50 import CIFAR, RECIPES, build, main, pictures
 from torch import nn
 from torchvision import datasets
 
+from attn_lib.data import Pictures
 from attn_lib.lab import zoo
 from attn_lib.lab.checkpoint import Checkpoint
 
