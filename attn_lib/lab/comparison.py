@@ -30,12 +30,7 @@ from . import zoo
 from .commands import EVIDENCE, add_folder, as_given, command
 from .networks import HostCNN
 from .runs import collect
-from .training import (
-    accuracy,
-    evaluate,
-    fit,
-    machine,
-)
+from .training import accuracy, evaluate, fit, machine
 
 # The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
 COMPARED: dict[str, dict[str, Any]] = {
@@ -292,14 +287,8 @@ def main() -> None:
     add_folder(parser)
     args = parser.parse_args()
     for task in args.tasks:
-        compare(
-            task,
-            args.slots,
-            args.seeds,
-            steps=args.steps,
-            folder=args.folder,
-            asked=as_given("attn_lib.lab.comparison"),
-        )
+        asked = as_given("attn_lib.lab.comparison")
+        compare(task, args.slots, args.seeds, steps=args.steps, folder=args.folder, asked=asked)
 
 
 if __name__ == "__main__":
