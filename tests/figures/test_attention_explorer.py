@@ -10,9 +10,11 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from browsing import picture
 from places import ROOT, TESTS
 
 from attn_lib.figures import AttentionExplorer, coarsen
+from attn_lib.figures.base import PUBLISHING
 
 ALT = "Two heat maps over a grey square."
 
@@ -146,13 +148,39 @@ def test_what_it_says_of_gates_readouts_layers_and_heads():
     assert figure.describe("readout") == (
         "most on row 1, column 2: 50 %; 75 % inside the box; 13 % on row 2, column 1"
     ), "12.5 % goes up, as in JavaScript"
-    assert "gate 0 %" in figure.to_html() and "weight 0 %" in figure.to_html()
+    for text in ("gate 25 %", "100 %, middle 44 %", "weight 0 %", "50 %, middle 13 %"):
+        assert f">{text}<" in figure.to_html()
     figure = many(head=None)
     assert figure.describe("layers").startswith("layer 2, mean of heads: most on ")
     assert figure.describe("gate").startswith("layer 2: highest on ")
     assert figure.describe("rollout").startswith("most on ")
     figure.head, figure.layer = 0, 0
     assert figure.describe("layers").startswith("layer 1, head 1: most on ")
+
+
+def test_a_gate_near_one_half_is_drawn_from_its_lowest_to_its_highest_and_says_so():
+    gate = torch.tensor([[0.496, 0.497], [0.498, 0.501]])
+    figure = AttentionExplorer(torch.full((3, 8, 8), 0.5), gates={"gate": gate}, alt=ALT)
+    page = figure.to_html()
+    assert ">gate 49.6 %<" in page and ">50.1 %, middle 49.7 %<" in page
+    drawn = np.asarray(picture(re.search(r'<img src="([^"]+)"', page)[1]), float)
+    low, high = drawn[90, 90], drawn[-90, -90]
+    assert np.ptp(low) < 3, "nothing over the grey image at the lowest"
+    assert np.ptp(high) > 100, "full colour at the highest"
+    even = AttentionExplorer(
+        torch.rand(3, 8, 8), gates={"even": torch.full((2, 2), 0.5)}, alt=ALT
+    )
+    assert ">gate 50.000 %<" in even.to_html()
+
+
+def test_gates_share_a_scale_whose_ends_are_those_of_all():
+    gates = {"flat": torch.full((2, 2), 0.5), "steep": torch.tensor([[0.0, 1.0], [0.5, 0.5]])}
+    figure = AttentionExplorer(torch.full((3, 8, 8), 0.5), gates=gates, alt=ALT)
+    flat, steep = (
+        np.asarray(picture(url), float)
+        for url in re.findall(r'<img src="([^"]+)"', figure.to_html())
+    )
+    assert np.abs(flat[-90, -90] - steep[-90, -90]).max() < 3, "one half, in both"
 
 
 def test_only_what_means_something_has_a_control():
@@ -255,6 +283,24 @@ def test_a_figure_heavier_than_its_budget_is_refused_with_its_weight():
     assert fitting.weight() <= 150_000
     assert explorer(maps={"vit": coarsen(maps["vit"])}).weight() < 30_000
     assert explorer(maps=maps, budget=300_000).weight() > 150_000
+
+
+def test_where_the_photograph_is_what_weighs_the_message_says_so():
+    noise = torch.rand(3, 400, 400)
+    with pytest.raises(
+        ValueError, match=r"([\d,]+) of them its pictures.*smaller pictures first"
+    ):
+        explorer(image=noise)
+    torch.manual_seed(6)
+    with pytest.raises(ValueError) as refused:
+        explorer(maps={"vit": torch.rand(6, 4, 100, 100).softmax(-1)})
+    assert "smaller pictures first" not in str(refused.value)
+
+
+def test_outside_the_book_nothing_is_too_heavy_and_words_may_be_few(monkeypatch):
+    monkeypatch.delenv(PUBLISHING)
+    assert explorer(image=torch.rand(3, 400, 400), alt="map.png").weight() > 150_000
+    assert explorer(alt="").alt == ""
 
 
 def test_a_name_that_no_panel_has_is_refused():
