@@ -33,7 +33,7 @@ function makeReader(model) {
       for (let i = 0; i < drawn.length; i++) {
         const query = reverse ? i : isRelation(panel) ? state.query : 0;
         const row = (layer * panel.heads + head) * n + query;
-        drawn[i] += weights[start + row * m + (reverse ? key : i)] * (peaks.getFloat32(first + 4 * row, true) / levels);
+        drawn[i] += panel.floors[layer][head] + weights[start + row * m + (reverse ? key : i)] * (peaks.getFloat32(first + 4 * row, true) / levels);
       }
     return { cells: reverse ? grid : panel.cells, weights: drawn.map((weight) => weight / heads.length) };
   };

@@ -15,7 +15,7 @@ from ..skeleton import Tree, controls, hint, root
 from .elements import choices, panel_tree, scale
 from .inputs import by_panel, centre, require_images
 from .plot import plot
-from .relations import Grid, in_steps, stacks
+from .relations import Grid, floors, in_steps, stacks
 from .view import DIRECTIONS, MOST_LINKS, PHRASES, View, describe, describe_position, scales
 
 
@@ -69,7 +69,7 @@ class AttentionExplorer(LivingFigure):
     size = traitlets.List(traitlets.Int()).tag(sync=True)  # an image's height and width
     grid = traitlets.List(traitlets.Int()).tag(sync=True)
     # each: name, kind, layers, heads, cells (rows and columns of the weights), image (which), box (or empty),
-    # start (its first byte in weights and in peaks)
+    # start (its first byte in weights and in peaks), floors (layers, heads: what is stored is above them)
     panels = traitlets.List(traitlets.Dict()).tag(sync=True)
     # panel after panel: uint8 (layers, heads, n, m), and float32 (layers, heads, n)
     weights = traitlets.Bytes().tag(sync=True)
@@ -123,9 +123,10 @@ class AttentionExplorer(LivingFigure):
                     "image": next(i for i, each in enumerate(images) if each is of_panel[name]),
                     "box": [int(edge) for edge in boxes.get(name, ())],
                     "start": [len(weights), len(peaks)],
+                    "floors": floors(stack).tolist(),
                 }
             )
-            steps, highest = in_steps(stack.weights, levels)
+            steps, highest = in_steps(stack, levels)
             weights, peaks = weights + steps, peaks + highest
         self.pictures = [to_picture(each) for each in images]
         super().__init__(
@@ -186,9 +187,9 @@ class AttentionExplorer(LivingFigure):
         steps, peaks = self._stored(panel)
         layer = self.layer if panel["layers"] > 1 else 0
         heads = [self.head] if panel["heads"] > 1 and self.head is not None else slice(None)
-        weights = (
-            steps[layer, heads] * (peaks[layer, heads].astype(float) / self.levels)[..., None]
-        )
+        step = peaks[layer, heads].astype(float) / self.levels
+        floor = np.array(panel["floors"])[layer, heads]
+        weights = floor[..., None, None] + steps[layer, heads] * step[..., None]
         if panel["kind"] != "relation":
             chosen = weights[:, 0]
         elif self.reverses(panel):
