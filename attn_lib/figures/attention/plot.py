@@ -38,7 +38,8 @@ def plot(
             axis.set_visible(False)
         for axis, view, picture in zip(axes, views, pictures, strict=False):
             axis.imshow(draw(view, picture, colours, ends[view.scale], opacity))
-            axis.set_title(view.panel["name"], parse_math=False)
+            name = textwrap.fill(view.panel["name"], 40)
+            axis.set_title(name, fontsize=10, parse_math=False)
             axis.set_xlabel(textwrap.fill(describe(view), 44), fontsize=8)
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
