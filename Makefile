@@ -56,10 +56,9 @@ bench: .venv/.ready
 # Every training that the book quotes, anew, and whether the numbers agree with those that ship: some hours.
 # What is in the folder already is not made again, so it may be stopped.
 evidence: .venv/.ready
-	mkdir -p evidence
-	$(BIN)/python -m attn_lib.lab.comparison --folder evidence
-	$(BIN)/python -m attn_lib.lab.vit_digits --folder evidence
-	$(BIN)/python -m attn_lib.lab.verification --folder evidence
+	$(BIN)/python -m attn_lib.lab.comparison
+	$(BIN)/python -m attn_lib.lab.vit_digits
+	$(BIN)/python -m attn_lib.lab.verification
 	$(BIN)/python -m attn_lib.lab.agreement evidence
 
 # The library's tests beside another torch, in an environment of its own: make beside TORCH=2.9.1

@@ -202,12 +202,28 @@ def numbers(shape: str) -> tuple[int, ...]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--only", nargs="+", default=list(FORMS), choices=FORMS, metavar="MECHANISM"
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--shapes", nargs="+", default=SHAPES, metavar="BxCxHxW")
-    parser.add_argument("--threads", type=int, nargs="+", default=(1, torch.get_num_threads()))
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=list(FORMS),
+        choices=FORMS,
+        metavar="MECHANISM",
+        help="which",
+    )
+    parser.add_argument(
+        "--shapes", nargs="+", default=SHAPES, metavar="BxCxHxW", help="of the features"
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        nargs="+",
+        default=(1, torch.get_num_threads()),
+        help="of PyTorch",
+    )
     parser.add_argument("--autocast", action="store_true", help="in bfloat16")
     parser.add_argument("--seconds", type=float, default=3, help="for each row of the table")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratios there too")

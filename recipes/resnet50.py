@@ -7,7 +7,7 @@ every network and takes two steps on random images.
     accelerate launch --mixed_precision bf16 recipes/resnet50.py cbam /data --data cifar100
     torchrun --nproc-per-node 8 recipes/resnet50.py efficient_channel /data/imagenet --without
 
-Run again after it was stopped, it goes on. `--without` trains the same network without the mechanism, by the
+Run again after it was stopped, it goes on; so does a finished run that is asked for more `--epochs`. `--without` trains the same network without the mechanism, by the
 same recipe: what to compare with. It wants torchvision; ImageNet's folder holds train/ and val/, a folder a class.
 """
 
@@ -20,13 +20,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torchvision import datasets, models
 from torchvision.transforms import v2
 
 from attn_lib import SelectiveKernel, insert
-from attn_lib.data import LocatedImages
+from attn_lib.data import Pictures
 from attn_lib.lab import zoo
+from attn_lib.lab.commands import add_folder, command
 from attn_lib.lab.training import (
     accuracy,
     classify,
@@ -146,20 +147,6 @@ def _select_kernels(block: nn.Module, **options) -> None:
     block.bn2 = nn.Identity()
 
 
-class Pictures:
-    """Torchvision's (picture, class) pairs as the batches that `fit` wants."""
-
-    def __init__(self, pairs: Any):
-        self.pairs = pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, indices: Tensor) -> LocatedImages:
-        images, labels = zip(*(self.pairs[i] for i in indices.tolist()), strict=True)
-        return LocatedImages(torch.stack(images), torch.tensor(labels))
-
-
 def pictures(data: str, folder: Path, training: bool) -> Pictures:
     """The training or the test images of `data`: imagenet, cifar100 or random ones."""
     if data == "imagenet":
@@ -181,14 +168,15 @@ CLASSES = {"imagenet": 1000, "cifar100": 100, "random": 4}
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("recipe", choices=RECIPES)
+    parser = command(__doc__)
+    parser.add_argument("recipe", choices=RECIPES, help="what to train")
     parser.add_argument("folder", type=Path, help="where the pictures are")
-    parser.add_argument("--data", choices=CLASSES, default="imagenet")
+    parser.add_argument("--data", choices=CLASSES, default="imagenet", help="which pictures")
     parser.add_argument("--without", action="store_true", help="leave the mechanism out")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of weights and of the order")
     parser.add_argument("--workers", type=int, default=8, help="that read, for each process")
-    parser.add_argument("--out", type=Path, default=Path(), help="where the result goes")
+    parser.add_argument("--every", type=int, default=500, help="steps between two checkpoints")
+    add_folder(parser, "--out", default=".")
     for name in ("epochs", "batch-size"):
         parser.add_argument(f"--{name}", type=int, help="in place of the recipe's own")
     return parser.parse_args(arguments)
@@ -221,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         workers=args.workers,
         accelerator=accelerator,
         checkpoint=args.out / f"{name}.checkpoint",
+        every=args.every,
     )
     made = {"recipe": asdict(recipe), "seed": args.seed, "without": args.without} | machine()
     if accelerator.is_main_process:

@@ -52,7 +52,7 @@ ARGUMENTS = {
     "a canvas smaller than a digit": (lambda: cluttered_digits(size=19), "fragments >= 0; got size=19"),
     "no images": (lambda: cluttered_digits(count=0), "count=0"),
     "fewer than no fragments": (lambda: cluttered_digits(fragments=-1), "fragments=-1"),
-    "less than a batch": (lambda: fit(HostCNN(), cluttered_digits(count=8)), "at least one batch of 128 images; got 8"),
+    "less than a batch": (lambda: fit(HostCNN(), cluttered_digits(count=8), batch_size=128), "at least one batch of 128 images; got 8"),
     "an image smaller than the grid": (
         lambda: coverage(torch.tensor([[0, 0, 1, 1]]), (10, 10), (40, 9)),
         "a grid of (10, 10) cells does not fit an image of (40, 9) pixels",

@@ -6,6 +6,8 @@ cluttered digits   1,797 handwritten digits of 8×8 pixels (`sklearn.datasets.lo
                    Optical Recognition of Handwritten Digits, CC BY 4.0), placed on canvases here
 cued, sized and paired digits: the same, in tasks that want one kind of attention each
 
+your own: `folder`, a folder for each class, or `Pictures` of any (image, label) pairs
+
 a package of Debian, or downloads by torchvision:
 Fashion-MNIST and others; see `REAL`, which has their sizes, licences and sources
 """
@@ -17,6 +19,7 @@ require(__name__, "lab", "skimage", "sklearn")
 from .digits import SPLITS, cluttered_digits
 from .located import LocatedImages
 from .photographs import PHOTOGRAPHS, photograph
+from .pictures import Pictures, folder
 from .real import REAL, RealSet, real_images
 from .tasks import cued_digits, paired_digits, sized_digits
 
@@ -25,9 +28,11 @@ __all__ = [
     "REAL",
     "SPLITS",
     "LocatedImages",
+    "Pictures",
     "RealSet",
     "cluttered_digits",
     "cued_digits",
+    "folder",
     "paired_digits",
     "photograph",
     "real_images",

@@ -11,13 +11,13 @@ class LocatedImages:
     """Images that know what is in them and where it is.
 
     Attributes:
-        images: (b, 3, h, w), values in [0, 1].
+        images: (b, c, h, w); those of this library have c = 3 and values in [0, 1].
         labels: (b,), the class of each image's object.
         boxes: (b, 4), the object's left, top, right and bottom in pixels; right and bottom are outside.
             None where nobody knows, or where no one object decides.
     """
 
-    images: Float[Tensor, "b 3 h w"]
+    images: Float[Tensor, "b c h w"]
     labels: Int[Tensor, " b"]
     boxes: Int[Tensor, "b 4"] | None = None
 

@@ -38,10 +38,11 @@ def photograph(name: str, size: int | None = None) -> Float[Tensor, "3 h w"]:
     else:
         pixels = getattr(skimage.data, "chelsea" if name == "cat" else name)()
     image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1) / 255
-    return image if size is None else _square(image, size)
+    return image if size is None else square(image, size)
 
 
-def _square(image: Tensor, size: int) -> Tensor:
+def square(image: Float[Tensor, "c h w"], size: int) -> Float[Tensor, "c size size"]:
+    """The middle of an image, as large as it can be, resized; values in [0, 1]."""
     h, w = image.shape[1:]
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2

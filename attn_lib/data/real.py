@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .located import LocatedImages
+from .photographs import square
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 OFFLINE = (
@@ -211,11 +212,7 @@ def _load(rows: Any, chosen: list[int], side: int) -> LocatedImages:
 
 def _square(pixels: Tensor, side: int) -> Float[Tensor, "c h w"]:
     """The middle of a picture (h, w, c) of bytes."""
-    h, w, _ = pixels.shape
-    short = min(h, w)
-    top, left = (h - short) // 2, (w - short) // 2
-    square = pixels[top : top + short, left : left + short].permute(2, 0, 1)[None] / 255
-    return F.interpolate(square, (side, side), mode="bilinear", antialias=True)[0].clamp(0, 1)
+    return square(pixels.permute(2, 0, 1) / 255, side)
 
 
 def _box(mask: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from ..extras import require
 require(__name__, "figures", "IPython", "PIL", "anywidget", "ipywidgets", "matplotlib", "sympy")
 
 from .attention.explorer import AttentionExplorer
+from .attention.recorded import show_maps
 from .attention.relations import coarsen
 from .base import LivingFigure, page_script, page_style
 from .channels.explorer import ChannelExplorer
@@ -36,6 +37,7 @@ __all__ = [
     "retrain",
     "show",
     "show_images",
+    "show_maps",
     "show_source",
     "show_table",
     "style",

@@ -2,10 +2,14 @@
 
 import base64
 import gzip
+import html
 import io
 import json
+import os
+import re
 import sys
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,19 +17,24 @@ import anywidget
 import numpy as np
 import traitlets
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from .colours import theme_css
 from .skeleton import Tree, to_html
 
 HERE = Path(__file__).parent
 FIGURES: list[type["LivingFigure"]] = []  # in the order of their definition
+# Set while the book is built: what readers of a page get is held to a weight and to words; what a script makes is not.
+PUBLISHING = "ATTN_LIB_PUBLISHING"
 
 
 class LivingFigure(anywidget.AnyWidget):
     """A figure that responds to the reader with a kernel (Jupyter, Colab) and without (the published book).
 
-    A subclass has a `name`, the stem of its .js and .css beside it, declares synced traits, and writes `skeleton`.
+    A subclass has a `name`, the stem of its .js and .css beside it, declares synced traits, and writes `skeleton`
+    and `plot`.
     Its script is an ES module, `export default { render({ model, el }) }`, which may use all that common.js defines,
     and sees `constants` and, as PHRASES, `phrases`. Jupyter runs it with the widget's model; on a page the custom element
     `tag` runs it with a model read from the page. Either way `adopt(model, el)` gives it the skeleton to live in.
@@ -71,6 +80,55 @@ class LivingFigure(anywidget.AnyWidget):
         """The figure before anyone touches it, as HTML; its script adopts these very elements."""
         return to_html(self.skeleton())
 
+    def plot(self) -> Figure:
+        """The figure's still picture as a matplotlib figure, of what is now chosen."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> None:
+        """Write the figure to a file, as it now stands.
+
+            figure.save("map.html")  # responds to mouse, fingers and keys, offline and without Python
+            figure.save("map.png")   # its still picture
+
+        Args:
+            path: of the file; its suffix, .html or .png, says what it becomes.
+
+        Raises:
+            ValueError: another suffix.
+        """
+        kind = Path(path).suffix.lower()
+        if kind == ".html":
+            Path(path).write_text(self._page(), encoding="utf-8")
+        elif kind == ".png":
+            told = {"Description": self.alt}
+            self.plot().savefig(
+                path, dpi=150, bbox_inches="tight", facecolor="white", metadata=told
+            )
+        else:
+            raise ValueError(
+                f"a figure is saved as .html, which responds, or .png, its still picture; got {path}. "
+                "figure.plot() gives the picture as a matplotlib figure, whose savefig knows more"
+            )
+
+    def _page(self) -> str:
+        """A page that needs nothing else: style, script and data are in it."""
+        title = html.escape(textwrap.shorten(self.alt, 80, placeholder=" …") or self.name)
+        style = theme_css(BY_SYSTEM) + ALONE + page_style([type(self)])
+        # "</script" would end the element.
+        script = page_script([type(self)]).replace("</script", "<\\/script")
+        return (
+            f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n'
+            '<meta name="viewport" content="width=device-width">\n'
+            f"<style>{style}</style>\n<main>{self.to_html()}</main>\n<script>{script}</script>\n</html>\n"
+        )
+
+    def __repr__(self) -> str:
+        said = f" {textwrap.shorten(self.alt, 160, placeholder=' …')}" if self.alt else ""
+        return (
+            f"<{type(self).__name__}:{said} It responds in a notebook; "
+            f"figure.save('{self.name}.html') makes a page of it, .png a picture>"
+        )
+
     def say(self, phrase: str, **values: object) -> str:
         """One of the figure's `phrases`, filled."""
         return self.phrases[phrase].format(**values)
@@ -94,19 +152,25 @@ class LivingFigure(anywidget.AnyWidget):
         return len(gzip.compress(self.to_html().encode()))
 
     def require_budget(self, budget: int, advice: str) -> None:
-        """Refuse to be heavier for a reader than a page can bear.
+        """While the book is built, refuse to be heavier for a reader than a page can bear.
 
         Args:
             budget: bytes, compressed.
-            advice: what makes the figure lighter.
+            advice: what makes the figure lighter, but for smaller pictures.
 
         Raises:
-            ValueError: with the weight, the budget and the advice.
+            ValueError: with the weight, how much of it are pictures, the budget and the advice.
         """
-        if (weight := self.weight()) > budget:
-            raise ValueError(
-                f"the figure weighs {weight:,} bytes compressed, more than its {budget=:,}: {advice}"
-            )
+        if not publishing() or (weight := self.weight()) <= budget:
+            return
+        found = "".join(re.findall(r"data:image/[^\s\"'<]+", self.to_html()))
+        pictures = len(gzip.compress(found.encode()))
+        if pictures > weight / 2:
+            advice = f"give smaller pictures first; then, {advice}"
+        raise ValueError(
+            f"the figure weighs {weight:,} bytes compressed, {pictures:,} of them its pictures, more than its "
+            f"{budget=:,}: {advice}"
+        )
 
     def _own_traits(self) -> set[str]:
         theirs = set(anywidget.AnyWidget.class_trait_names(sync=True))
@@ -117,13 +181,29 @@ class LivingFigure(anywidget.AnyWidget):
         }
 
 
+# A page of one figure, in the colours that the reader's system asks for.
+BY_SYSTEM = "@media (prefers-color-scheme: dark) {{ :root {{ {0} }} }}"
+ALONE = """
+:root { color-scheme: light dark; --pst-color-background: Canvas; }
+body {
+  margin: 1rem auto; max-width: 60rem; padding: 0 1rem;
+  font: 16px/1.5 system-ui, sans-serif; background: Canvas; color: CanvasText;
+}
+"""
+
+
+def publishing() -> bool:
+    """Whether the book is being built."""
+    return PUBLISHING in os.environ
+
+
 def require_alt(alt: str) -> None:
-    """Refuse a description that describes nothing.
+    """While the book is built, refuse a description that describes nothing.
 
     Raises:
         ValueError: fewer than four words.
     """
-    if len(alt.split()) < 4:
+    if publishing() and len(alt.split()) < 4:
         raise ValueError(
             f"a figure needs alt text that says what one sees, in at least four words; got {alt!r}"
         )
@@ -170,13 +250,13 @@ def _script(figure: type[LivingFigure]) -> str:
     return "".join(declared) + _own_file(figure, "js")
 
 
-def page_script() -> str:
-    """All figures as one classic script: browsers refuse modules to pages opened from the file system."""
-    figures = "".join(
+def page_script(figures: Sequence[type[LivingFigure]] = FIGURES) -> str:
+    """Figures as one classic script: browsers refuse modules to pages opened from the file system."""
+    defined = "".join(
         f'define("{figure.tag}", (() => {{\n{_module_body(figure)}}})());\n'
-        for figure in FIGURES
+        for figure in figures
     )
-    return f"(() => {{\n{_file('common.js')}\n{_file('page.js')}\n{figures}}})();\n"
+    return f"(() => {{\n{_file('common.js')}\n{_file('page.js')}\n{defined}}})();\n"
 
 
 def _module_body(figure: type[LivingFigure]) -> str:
@@ -186,6 +266,6 @@ def _module_body(figure: type[LivingFigure]) -> str:
     return source.replace("export default ", "return ")
 
 
-def page_style() -> str:
-    """The style of all figures."""
-    return _file("common.css") + "".join(_own_file(figure, "css") for figure in FIGURES)
+def page_style(figures: Sequence[type[LivingFigure]] = FIGURES) -> str:
+    """The style of figures, without their colours: see `theme_css`."""
+    return _file("common.css") + "".join(_own_file(figure, "css") for figure in figures)

@@ -63,6 +63,12 @@ function percent(share) {
   return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 }
 
+// Shares from a narrow range, with as many digits as tell its ends apart.
+function percents(low, high, shares) {
+  const digits = [0.1, 0.01, 0.001].filter((each) => high - low < each).length;
+  return shares.map((share) => `${(100 * share).toFixed(digits)} %`);
+}
+
 // The model's trait follows the reader's choice, so that Python sees it.
 function tell(model, name, value) {
   model.set(name, value);

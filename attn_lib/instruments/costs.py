@@ -1,10 +1,17 @@
 """What a mechanism costs, from one symbolic formula: as numbers, as LaTeX, and to be drawn."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..extras import require
 from ..module import AttentionModule
+from .watching import Hook, refuse_compiled, undisturbed
 
 if TYPE_CHECKING:  # imported where it is used: it takes longer to import than all else here
     import sympy
@@ -66,6 +73,8 @@ class Cost:
             `torch.utils.flop_counter`. Elementwise work and softmax are not counted, nor are they there.
         activations: numbers in all tensors that its kernels compute on the way, the output included,
             copies not; each takes 4 bytes in float32. `forward` may hold less.
+        parts: of a network, the cost of each mechanism by its dotted name; the counts are then their sums,
+            numbers without letters.
 
     What both methods compute alike counts once.
     """
@@ -73,28 +82,124 @@ class Cost:
     parameters: Quantity
     multiply_adds: Quantity
     activations: Quantity
+    parts: "Mapping[str, Cost]" = field(default_factory=dict)
 
 
-def cost(module: AttentionModule, input_shape: tuple[int, ...]) -> Cost:
-    """Count what a mechanism takes for an input of that shape.
+def cost(module: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+    """Count what a mechanism, or all mechanisms of a network, take for an input of that shape.
 
         cost(SelfAttention2d(64), (1, 64, 28, 28)).multiply_adds.value
         cost(SelfAttention2d(64), (1, 64, 28, 28)).multiply_adds.latex()
 
-    Nothing runs. Spectral norm is not counted.
+        total = cost(network, (1, 3, 224, 224))
+        total.parameters.value, total.parts["layer4.cbam"].parameters.value
+
+    Of a network only the mechanisms that run in evaluation are counted, each at the shape that reaches it: its
+    convolutions and all else are not. A mechanism that runs twice has its parameters once. Nothing is
+    computed. Spectral norm is not counted.
 
     Args:
-        module: one of the library's mechanisms, or of a class derived from one.
+        module: one of the library's mechanisms, or of a class derived from one; or a network that holds some and
+            takes one floating-point tensor.
         input_shape: of x.
 
     Raises:
         ModuleNotFoundError: sympy is not installed.
-        ValueError: no formula is known for this class, or the shape has another number of axes or of channels
-            than the module takes.
+        ValueError: no formula is known for this class, the shape has another number of axes or of channels
+            than the module takes, or the network runs no mechanism, or not on that shape, or compiled.
     """
     require("cost", "figures", "sympy")
     from .formulas import formula
 
+    if not isinstance(module, AttentionModule):
+        return _total(module, tuple(input_shape))
     found = formula(module, tuple(input_shape))
-    counts = (found.parameters, found.multiply_adds, found.activations)
-    return Cost(*(Quantity(count, found.where, found.sizes) for count in counts))
+    return Cost(
+        Quantity(found.parameters, found.where, found.sizes),
+        Quantity(found.multiply_adds, found.where, found.sizes),
+        Quantity(found.activations, found.where, found.sizes),
+    )
+
+
+def _total(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+    parts = {}
+    for name, (part, shapes) in _inputs(network, input_shape).items():
+        first, *others = (cost(part, shape) for shape in shapes)
+        parts[name] = first if not others else Cost(
+            first.parameters,
+            _sum(each.multiply_adds for each in (first, *others)),
+            _sum(each.activations for each in (first, *others)),
+        )  # fmt: skip
+    return Cost(
+        _sum(part.parameters for part in parts.values()),
+        _sum(part.multiply_adds for part in parts.values()),
+        _sum(part.activations for part in parts.values()),
+        parts,
+    )
+
+
+def _sum(counts: Iterable[Quantity]) -> Quantity:
+    from sympy import Integer
+
+    return Quantity(Integer(sum(count.value for count in counts)), {}, {})
+
+
+def _inputs(
+    network: nn.Module, input_shape: tuple[int, ...]
+) -> dict[str, tuple[AttentionModule, list[tuple[int, ...]]]]:
+    """The outermost mechanisms that run, each with the shapes of its inputs, run by run."""
+    refuse_compiled(network)
+    what, seen = type(network).__name__, dict[str, tuple[AttentionModule, list]]()
+    handles = []
+    for name, part in _outermost(network):
+
+        def note(
+            module: Any, args: tuple, name: str = name, part: AttentionModule = part
+        ) -> None:
+            seen.setdefault(name, (part, []))[1].append(tuple(args[0].shape))
+
+        handles.append(part.register_forward_pre_hook(Hook(part, note)))
+    tensor = next(network.parameters(), torch.empty(0))
+    try:
+        # Tensors with shapes and no numbers: no time, no memory.
+        with (
+            _evaluating(network),
+            undisturbed(network),
+            FakeTensorMode(allow_non_fake_inputs=True),
+        ):
+            network(torch.empty(input_shape, dtype=tensor.dtype, device=tensor.device))
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"cost runs {what} to see what reaches its mechanisms, and it does not run on one tensor of "
+            f"shape {input_shape}: {error}"
+        ) from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not seen:
+        raise ValueError(
+            f"no mechanism of the library runs in {what}; cost counts these alone: insert one, or count the "
+            "whole with torch.utils.flop_counter"
+        )
+    return seen
+
+
+def _outermost(network: nn.Module) -> Iterator[tuple[str, AttentionModule]]:
+    """The mechanisms by their dotted names; those that others are made of are counted with them."""
+    inner: set[nn.Module] = set()
+    for name, part in network.named_modules():
+        if isinstance(part, AttentionModule) and part not in inner:
+            inner |= {*part.modules()}
+            yield name, part
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Each module in evaluation mode, and then in its own again."""
+    training = {part: part.training for part in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for part, mode in training.items():
+            part.training = mode

@@ -3,12 +3,12 @@
 python -m attn_lib.lab.agreement evidence      after `make evidence`
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
 from . import zoo
+from .commands import command
 from .statistics import interval
 
 
@@ -34,7 +34,7 @@ def agreement(new: list[dict], shipped: list[dict]) -> dict[str, tuple[float, fl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = command(__doc__)
     parser.add_argument("folder", type=Path, help="where the new results are")
     apart = 0
     for path in sorted(parser.parse_args().folder.glob("compare_*.json")):

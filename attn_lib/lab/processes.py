@@ -1,13 +1,22 @@
 """What lets one training run in one process or in many: who gets which part of each batch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    default_collate,
+)
+
+from ..data import Pictures
 
 
 @runtime_checkable
@@ -17,6 +26,36 @@ class Data(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, indices: Tensor, /) -> Any: ...
+
+
+WANTED = (
+    "fit wants images with labels: LocatedImages, attn_lib.data.folder(path), or a Dataset or DataLoader of "
+    "(image, label) pairs; with a loss of your own, anything that gives a batch for a tensor of indices"
+)
+
+
+def batched(data: Any) -> Data:
+    """The data as batches: (image, label) pairs of a Dataset, a DataLoader or a list as `Pictures`.
+
+    Raises:
+        ValueError: they are neither pairs nor give a batch for indices, or a DataLoader draws in a way of its own.
+    """
+    if isinstance(data, DataLoader):
+        usual = isinstance(data.sampler, RandomSampler | SequentialSampler)
+        if not usual or data.batch_size is None or data.collate_fn is not default_collate:
+            raise ValueError(
+                "fit draws the order by its seed, and takes dataset, batch_size and num_workers of a DataLoader; "
+                f"this one has a {type(data.sampler).__name__}, batch_size={data.batch_size} and "
+                f"collate_fn={data.collate_fn.__name__}: give fit the dataset itself"
+            )
+        data = data.dataset
+    if isinstance(data, IterableDataset):
+        raise ValueError(f"{WANTED}; got an IterableDataset, which has no order to draw")
+    if isinstance(data, tuple) and all(isinstance(part, Tensor) for part in data):
+        raise ValueError(f"{WANTED}; of a tuple of tensors make TensorDataset(images, labels)")
+    if isinstance(data, tuple | str | Mapping) or not isinstance(data, Data):
+        raise ValueError(f"{WANTED}; got a {type(data).__name__}")
+    return Pictures(data) if isinstance(data, Dataset | list) else data  # type: ignore[arg-type]
 
 
 class Alone:

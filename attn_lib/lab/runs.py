@@ -22,8 +22,9 @@ def collect(
     """Run every arm from seed 0, then every arm from seed 1, …; each run is in `path` once done.
 
     Args:
-        path: of the JSON file.
-        made: how the results are made; the file begins with it.
+        path: of the JSON file, in a folder that is made where it is not there.
+        made: how the results are made; the file begins with it. Its "command" may change from call to call:
+            the file then names all that added runs, in the form that a shell runs one after the other.
         arms: names of what is compared.
         seeds: how many.
         run: what one arm scores from one seed.
@@ -37,13 +38,18 @@ def collect(
         ValueError: the file was begun in another way.
     """
     results = json.loads(path.read_text()) if path.is_file() else made | {"runs": []}
-    if begun := {key: results.get(key) for key in made if results.get(key) != made[key]}:
+    settings = {key: value for key, value in made.items() if key != "command"}
+    if begun := {k: results.get(k) for k, value in settings.items() if results.get(k) != value}:
         now = {key: made[key] for key in begun}
         raise ValueError(
             f"{path} was begun with {begun}; this is {now}. Move it away to begin anew"
         )
     done = {(run[called], run["seed"]) for run in results["runs"]}
     todo = [(arm, seed) for seed in range(seeds) for arm in arms if (arm, seed) not in done]
+    if todo and "command" in made:
+        asked = results.get("command", made["command"]).split(" && ")
+        results["command"] = " && ".join(dict.fromkeys([*asked, made["command"]]))
+    path.parent.mkdir(parents=True, exist_ok=True)
     for arm, seed in tqdm(todo, desc=path.stem, disable=not progress):
         results["runs"].append({called: arm, "seed": seed} | rounded(run(arm, seed)))
         beside = path.with_suffix(".part")  # the file is whole whenever the machine stops

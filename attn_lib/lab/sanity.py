@@ -1,13 +1,11 @@
 """Does a map depend on what the network has learned? Forget it layer by layer, from the top, and see.
 
-python -m attn_lib.lab.sanity     makes weights/sanity.json, of the comparison's checkpoints with a map over positions
+python -m attn_lib.lab.sanity     makes evidence/sanity.json, of the comparison's checkpoints with a map over positions
 """
 
-import argparse
 import copy
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import scipy.stats
 import torch
@@ -18,6 +16,7 @@ from ..data import LocatedImages, cluttered_digits
 from ..instruments.localisation import localise
 from ..module import AttentionModule
 from . import zoo
+from .commands import add_folder, as_given, command
 from .networks import HostCNN
 from .training import look, machine
 
@@ -102,10 +101,8 @@ def sanity(model: nn.Module, fresh: nn.Module, data: LocatedImages) -> dict[str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--folder", type=Path, default=zoo.WEIGHTS, help="where the result goes"
-    )
+    parser = command(__doc__)
+    add_folder(parser)
     args = parser.parse_args()
     data, found = cluttered_digits("test", IMAGES, seed=1), {}
     for name in zoo.checkpoints():
@@ -118,7 +115,7 @@ def main() -> None:
             found[name] = sanity(model, fresh, data)
     found = {name: rows for name, rows in found.items() if rows}  # channels have no place
     result = (
-        {"command": "python -m attn_lib.lab.sanity"}
+        {"command": as_given("attn_lib.lab.sanity")}
         | machine()
         | {"images": IMAGES, "maps": found}
     )

@@ -1,8 +1,9 @@
 """Train a network and score it: what it gets right, and whether its attention lies on the object."""
 
 import platform
+import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from ..data import LocatedImages
@@ -20,13 +22,20 @@ from ..instruments.localisation import coverage, localise, positional_maps
 from ..instruments.recording import record
 from ..module import AttentionModule
 from .checkpoint import Checkpoint
-from .processes import Alone, Data, Shares, loaded, shuffled
+from .processes import WANTED, Alone, Data, Shares, batched, loaded, shuffled
 
+BATCH = 128
 STEPS = 1_400  # gamma needs about a thousand to grow
 
 
 def classify(model: nn.Module, batch: LocatedImages, smoothing: float = 0.05) -> Tensor:
-    """Cross-entropy of the labels, smoothed: so much of each goes to all classes alike."""
+    """Cross-entropy of the labels, smoothed: so much of each goes to all classes alike.
+
+    Raises:
+        ValueError: the batch has no images and labels.
+    """
+    if not (hasattr(batch, "images") and hasattr(batch, "labels")):
+        raise ValueError(f"{WANTED}; got batches of {type(batch).__name__}")
     device = next(model.parameters()).device
     images = batch.images.to(device, memory_format=torch.channels_last)
     return F.cross_entropy(model(images), batch.labels.to(device), label_smoothing=smoothing)
@@ -42,12 +51,12 @@ def adamw(
 
 def fit(
     model: nn.Module,
-    data: Data,
+    data: Data | Dataset | DataLoader | Sequence,
     *,
     loss: Callable[[nn.Module, Any], Tensor] = classify,
     optimise: Callable[[nn.Module, float, int], tuple] = adamw,
     steps: int = STEPS,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     learning_rate: float = 3e-3,
     seed: int = 0,
     workers: int = 0,
@@ -68,13 +77,16 @@ def fit(
 
     Args:
         model: it is trained in place, and afterwards lies where it was trained.
-        data: such as `LocatedImages`.
+        data: `LocatedImages`, `attn_lib.data.folder(path)`, a Dataset (a TensorDataset, torchvision's) or list of
+            (image, label) pairs; or, with a loss of your own, anything with a length that gives a batch for a
+            tensor of indices. Of a DataLoader its dataset, batch size and workers are taken; the order is `seed`'s.
         loss: of the model on a batch of the data, averaged over its images; without it, cross-entropy of the
             labels. With many processes, it may only call the model, which is wrapped, and a parameter
             without a gradient stops the run.
         optimise: gives the optimiser and the schedule of its rate, of the model, `learning_rate` and `steps`.
         steps: optimiser steps; never a time, so that a slow machine trains the same network.
-        batch_size: images a step, of all processes together.
+        batch_size: images a step, of all processes together. None takes 128, or a DataLoader's own; where
+            there are fewer images, all of them, with a warning.
         learning_rate: at its highest.
         seed: of the order of the images, and of what the data draw at random.
         workers: processes that read the data ahead, for each process that trains.
@@ -82,17 +94,22 @@ def fit(
         watch: called with the model before each step; what it returns is collected.
         accelerator: where, in how many processes and in what precision to train; its memory is freed at the end.
         checkpoint: a file. Where it exists, the run goes on from it, and ends with the same numbers as one
-            that was never stopped.
+            that was never stopped. A finished run goes on if it is asked for more steps and its rate does
+            not depend on how many (stairs do not; the default, one cosine, does).
         every: how many steps lie between two checkpoints; the last step always is one.
 
     Returns:
         what `watch` returned, or the loss of the whole batch, for each step.
 
     Raises:
-        ValueError: fewer images than one batch, a batch that the processes cannot share evenly, `every` below
+        ValueError: data of another kind (the message says which), fewer images than one batch, a batch that the processes cannot share evenly, `every` below
             1, or a checkpoint that is damaged or of a run with other settings.
     """
     run = accelerator or Alone()
+    if isinstance(data, DataLoader):
+        batch_size, workers = batch_size or data.batch_size, workers or data.num_workers
+    data = batched(data)
+    batch_size = batch_size or _usual_batch(len(data), run.num_processes)
     if len(data) < batch_size:
         raise ValueError(
             f"fit wants at least one batch of {batch_size} images; got {len(data)}"
@@ -139,36 +156,63 @@ def fit(
     return trace
 
 
-def evaluate(model: nn.Module, data: LocatedImages, batch_size: int = 500) -> dict[str, Any]:
+def _usual_batch(images: int, processes: int) -> int:
+    """How many images a step has where nobody says so: `BATCH`, or as many as there are."""
+    if images >= BATCH:
+        return BATCH
+    size = max(images - images % processes, 1)
+    warnings.warn(
+        f"there are {images} images: fit takes {size} a step, not {BATCH}", stacklevel=3
+    )
+    return size
+
+
+def evaluate(
+    model: nn.Module,
+    data: Data | Dataset | DataLoader | Sequence,
+    batch_size: int = 500,
+    layer: str = "features",
+) -> dict[str, Any]:
     """Accuracy and, where the boxes are known and the network has a map over positions, localisation.
 
     Args:
-        model: whose `features` lay the grid of the maps.
-        data: to score it on.
+        model: gives a score for each class.
+        data: to score it on, as for `fit`; those that know boxes are `LocatedImages`.
         batch_size: how many images at once.
+        layer: the dotted name of the layer whose output (b, c, h, w) lies on the grid of the maps.
 
     Returns:
         `accuracy`, and the localisation of each of `positional_maps`.
+
+    Raises:
+        ValueError: as for `look`.
     """
-    if data.boxes is None or not any(isinstance(m, AttentionModule) for m in model.modules()):
+    data = batched(data)
+    attends = any(isinstance(module, AttentionModule) for module in model.modules())
+    if not attends or not isinstance(data, LocatedImages) or data.boxes is None:
         return {"accuracy": accuracy(model, data, batch_size)}
-    right, maps = look(model, data, batch_size)
+    right, maps = look(model, data, batch_size, layer)
     image = tuple(data.images.shape[2:])
     scores = {name: asdict(localise(of, data.boxes, image)) for name, of in maps.items()}
     return {"accuracy": right.float().mean().item()} | scores
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, data: Data, batch_size: int = 500, workers: int = 0) -> float:
+def accuracy(
+    model: nn.Module,
+    data: Data | Dataset | DataLoader | Sequence,
+    batch_size: int = 500,
+    workers: int = 0,
+) -> float:
     """The share of right answers.
 
     Args:
         model: gives a score for each class.
-        data: batches with images and labels, such as `LocatedImages`.
+        data: images and labels, as for `fit`.
         batch_size: how many images at once.
         workers: processes that read the data ahead.
     """
-    device = next(model.parameters()).device
+    device, data = next(model.parameters()).device, batched(data)
     model.eval()
     parts = torch.arange(len(data)).split(batch_size)
     right = [
@@ -180,18 +224,24 @@ def accuracy(model: nn.Module, data: Data, batch_size: int = 500, workers: int =
 
 @torch.no_grad()
 def look(
-    model: nn.Module, data: LocatedImages, batch_size: int = 500
+    model: nn.Module, data: LocatedImages, batch_size: int = 500, layer: str = "features"
 ) -> tuple[Bool[Tensor, " b"], dict[str, Float[Tensor, "b h w"]]]:
     """Which answers are right, and the network's `positional_maps` of every image.
 
+    Args:
+        model: gives a score for each class.
+        data: that know where the objects are.
+        batch_size: how many images at once.
+        layer: the dotted name of the layer whose output (b, c, h, w) lies on the grid of the maps.
+
     Raises:
-        ValueError: the model has no attention, or the data no boxes.
+        ValueError: the model has no attention or no such layer, or the data no boxes.
     """
     if data.boxes is None:
         raise ValueError("look wants to know where the objects are; these data have no boxes")
     device = next(model.parameters()).device
-    features = model.eval().get_submodule("features")(data.images[:1].to(device))
-    inside = coverage(data.boxes, tuple(features.shape[2:]), tuple(data.images.shape[2:]))
+    grid = _grid(model.eval(), layer, data.images[:1].to(device))
+    inside = coverage(data.boxes, grid, tuple(data.images.shape[2:]))
     right, maps = [], defaultdict(list)
     for part in torch.arange(len(data)).split(batch_size):
         batch = data[part]
@@ -202,6 +252,31 @@ def look(
         for name, found in positional_maps(on_cpu, inside[part]).items():
             maps[name].append(found)
     return torch.cat(right), {name: torch.cat(found) for name, found in maps.items()}
+
+
+def _grid(model: nn.Module, layer: str, image: Tensor) -> tuple[int, ...]:
+    """Rows and columns of what a layer gives for an image, in a run of the model."""
+    names = [name for name, _ in model.named_modules() if name]
+    if layer not in names:
+        some = ", ".join(name for name in names if "." not in name)
+        raise ValueError(
+            f"{type(model).__name__} has no layer {layer!r}: say evaluate(…, layer=…) whose output lies on the "
+            f"grid of the maps; there are {some}, and what is in them"
+        )
+    given: list[Any] = []
+    handle = model.get_submodule(layer).register_forward_hook(
+        lambda *call: given.append(call[2])
+    )
+    try:
+        model(image)
+    finally:
+        handle.remove()
+    shapes = [tuple(x.shape) for x in given if isinstance(x, Tensor)]
+    if not shapes or len(shapes[-1]) != 4:
+        raise ValueError(
+            f"the layer whose output lies on the maps' grid gives (b, c, h, w); {layer!r} gave {shapes}"
+        )
+    return shapes[-1][2:]
 
 
 def machine() -> dict[str, str]:

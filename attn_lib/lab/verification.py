@@ -1,11 +1,10 @@
 """Is it the same digit? Losses that teach a network to compare, and transformers that judge two feature maps.
 
-python -m attn_lib.lab.verification     makes weights/verification.json, five seeds, and checkpoints from seed 0
+python -m attn_lib.lab.verification     makes evidence/verification.json, five seeds, and checkpoints from seed 0
 
 Everything learns from pairs of the digits 0 to 6 alone, and is tested on new drawings of these and of 7 to 9.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from ..data import cluttered_digits
 from ..vit import FeatureViT
 from . import zoo
+from .commands import add_folder, as_given, command
 from .encoders import (
     GROUPS,
     LOSSES,
@@ -194,14 +194,14 @@ def run(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = command(__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--steps", type=int, default=ENCODER_STEPS, help="of the encoders")
     parser.add_argument("--head-steps", type=int, default=STEPS, help="of the heads")
-    parser.add_argument("--folder", type=Path, default=zoo.WEIGHTS, help="where the results go")
+    add_folder(parser)
     args = parser.parse_args()
     made = {
-        "command": "python -m attn_lib.lab.verification",
+        "command": as_given("attn_lib.lab.verification"),
         "training": {
             "encoders": {"steps": args.steps, "groups": GROUPS, "temperature": TEMPERATURE},
             "heads": {

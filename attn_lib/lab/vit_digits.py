@@ -1,9 +1,8 @@
 """Vision transformers on cluttered digits: how often they are right, and which of their maps find the digit.
 
-python -m attn_lib.lab.vit_digits     makes weights/vit.json, five seeds of each, and the checkpoint vit_digits
+python -m attn_lib.lab.vit_digits     makes evidence/vit.json, five seeds of each, and the checkpoint vit_digits
 """
 
-import argparse
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from ..instruments.rollout import rollout
 from ..module import AttentionModule
 from ..vit import SimpleViT
 from . import zoo
+from .commands import add_folder, as_given, command
 from .networks import StemViT
 from .runs import collect
 from .training import accuracy, fit, machine
@@ -149,13 +149,13 @@ def run(arm: str, seed: int, folder: Path, made: dict, steps: int = STEPS) -> di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = command(__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="how many")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--folder", type=Path, default=zoo.WEIGHTS, help="where the results go")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of training")
+    add_folder(parser)
     args = parser.parse_args()
     made = {
-        "command": "python -m attn_lib.lab.vit_digits",
+        "command": as_given("attn_lib.lab.vit_digits"),
         "steps": args.steps,
         "batch_size": BATCH,
         "learning_rate": LEARNING_RATE,

@@ -3,6 +3,7 @@
 Equations need no script, figures outlive the kernel, and a page asks for nothing that it does not use.
 """
 
+import os
 import re
 import textwrap
 from html import escape
@@ -22,12 +23,16 @@ from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from attn_lib.figures import page_script, page_style, theme_css
+from attn_lib.figures.base import PUBLISHING
 
 BOOK = Path(__file__).parent.parent
 MATHML = "http://www.w3.org/1998/Math/MathML"
 
 
 def setup(app: Sphinx) -> dict:
+    os.environ[PUBLISHING] = (
+        "1"  # to the kernels that run notebooks: figures are held to weight and words
+    )
     app.setup_extension("myst_nb")  # before what is overridden of it
     app.setup_extension("references")
     app.setup_extension("docstrings")

@@ -76,8 +76,9 @@ def colour_of(figure: AttentionExplorer, panel: dict, cell: int) -> np.ndarray:
     maps = {each["name"]: figure.attention_map(each["name"]) for each in figure.panels}
     alike = [p["name"] for p in figure.panels if (p["kind"] == "gate") == kind]
     weights = maps[panel["name"]]
-    peak = max(maps[n].max() for n in alike)  # 0 where nobody looks at the position
-    level = round(255 * np.sqrt(weights.ravel()[cell] / peak)) if peak else 0
+    low = min(maps[n].min() for n in alike) if kind else 0
+    span = max(maps[n].max() for n in alike) - low  # 0 where nobody looks at the position
+    level = round(255 * np.sqrt((weights.ravel()[cell] - low) / span)) if span else 0
     grey = 0.75 * np.asarray(picture(figure.images[panel["image"]]).convert("L"), float)
     y, x = place(cell, weights.shape)
     under = grey[int(y * grey.shape[0]), int(x * grey.shape[1])]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from places import ROOT, TESTS
 
-from attn_lib.figures import AttentionExplorer, coarsen
+from attn_lib.figures import AttentionExplorer
 
 ALT = "Two heat maps over a grey square."
 
@@ -146,7 +146,8 @@ def test_what_it_says_of_gates_readouts_layers_and_heads():
     assert figure.describe("readout") == (
         "most on row 1, column 2: 50 %; 75 % inside the box; 13 % on row 2, column 1"
     ), "12.5 % goes up, as in JavaScript"
-    assert "gate 0 %" in figure.to_html() and "weight 0 %" in figure.to_html()
+    for text in ("gate 25 %", "100 %, middle 44 %", "weight 0 %", "50 %, middle 13 %"):
+        assert f">{text}<" in figure.to_html()
     figure = many(head=None)
     assert figure.describe("layers").startswith("layer 2, mean of heads: most on ")
     assert figure.describe("gate").startswith("layer 2: highest on ")
@@ -244,17 +245,6 @@ def test_python_sees_and_sets_each_choice(name, good, bad, message):
     assert getattr(figure, name) == good
     with pytest.raises(ValueError, match=message):
         many(**{name: bad})
-
-
-def test_a_figure_heavier_than_its_budget_is_refused_with_its_weight():
-    torch.manual_seed(6)
-    maps = {"vit": torch.rand(6, 4, 100, 100).softmax(-1)}
-    with pytest.raises(ValueError, match=r"weighs 2\d\d,\d{3} bytes.*budget=150,000.*240,000 "):
-        explorer(maps=maps)
-    fitting = explorer(maps=maps, levels=15)
-    assert fitting.weight() <= 150_000
-    assert explorer(maps={"vit": coarsen(maps["vit"])}).weight() < 30_000
-    assert explorer(maps=maps, budget=300_000).weight() > 150_000
 
 
 def test_a_name_that_no_panel_has_is_refused():

@@ -71,6 +71,13 @@ def pictures() -> dict[str, torch.Tensor]:
     }
 
 
+def half_gates() -> AttentionExplorer:
+    """One layer within a tenth of a percent of one half, the other even."""
+    narrow = 0.5 + 0.001 * eighths(1, 1, 4, 6)
+    gates = {"half": torch.cat([narrow, torch.full_like(narrow, 0.5)])}
+    return AttentionExplorer(torch.rand(3, 24, 36, generator=generator()), gates=gates, alt=ALT)
+
+
 def gates() -> ChannelExplorer:
     features = 4 * eighths(3, 7, 3, 4) - 2
     return ChannelExplorer(
@@ -131,6 +138,7 @@ SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
         {"query": 23, "cell": 4, "head": None, "links": 8},
         {"cell": 23, "direction": "is looked at by", "opacity": 0.0},
     ]),
+    "half_gates": (half_gates, [{}, {"layer": 0, "query": 5}]),
     "gates": (gates, [
         {},
         {"image": 1, "channel": 0},

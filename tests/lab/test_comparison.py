@@ -202,9 +202,25 @@ def test_unknown_tasks_and_slots_are_named(tmp_path: Path):
 
 def test_the_command(tmp_path: Path, monkeypatch):
     words = ["comparison", "what", "long_range", "--slots", "none", "--seeds", "1"]
-    monkeypatch.setattr("sys.argv", [*words, "--steps", "1", "--folder", str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [*words, "--steps", "1", "--folder", "new folder"])
     comparison.main()
     for task in ("what", "long_range"):
-        held = json.loads((tmp_path / f"compare_{task}.json").read_text())
+        held = json.loads((tmp_path / "new folder" / f"compare_{task}.json").read_text())
         assert held["steps"] == 1 and [made["slot"] for made in held["runs"]] == ["none"]
-        assert held["command"] == f"python -m attn_lib.lab.comparison {task}"
+        given = "what long_range --slots none --seeds 1 --steps 1 --folder 'new folder'"
+        assert held["command"] == f"python -m attn_lib.lab.comparison {given}"
+
+
+def test_nothing_is_written_into_the_package_unless_one_says_so(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = {path: path.stat().st_mtime_ns for path in zoo.WEIGHTS.iterdir()}
+    compare("what", ["none"], 1, steps=1, progress=False)
+    monkeypatch.setattr(
+        "sys.argv", ["x", "where", "--slots", "none", "--seeds", "1", "--steps", "1"]
+    )
+    comparison.main()
+    assert {path: path.stat().st_mtime_ns for path in zoo.WEIGHTS.iterdir()} == shipped
+    held = json.loads((tmp_path / "evidence" / "compare_what.json").read_text())
+    assert held["command"] == "compare('what', ['none'], 1, steps=1)"
+    assert (tmp_path / "evidence" / "host_none.safetensors").is_file()

@@ -8,11 +8,13 @@ import pytest
 import resnet50
 import torch
 from places import ROOT
-from resnet50 import CIFAR, RECIPES, Pictures, build, main, pictures
+from resnet50 import CIFAR, RECIPES, build, main, pictures
 from torch import nn
 from torchvision import datasets
 
+from attn_lib.data import Pictures
 from attn_lib.lab import zoo
+from attn_lib.lab.checkpoint import Checkpoint
 
 README = ROOT / "recipes" / "README.md"
 each_recipe = pytest.mark.parametrize("name", RECIPES)
@@ -94,8 +96,24 @@ def test_two_steps_run_and_are_not_run_again(alone, tmp_path: Path, monkeypatch,
     trained = len(torch.load(tmp_path / f"{name}.checkpoint", weights_only=True)["trace"])
     assert trained == 2
 
-    monkeypatch.setattr(resnet50, "classify", pytest.fail)  # what a further step would call
-    assert main(arguments)["loss"] == made["loss"]
+    with monkeypatch.context() as patched:
+        patched.setattr(resnet50, "classify", pytest.fail)  # what a further step would call
+        assert main(arguments)["loss"] == made["loss"]
+
+    saved = []
+    monkeypatch.setattr(Checkpoint, "save", lambda self, trace: saved.append(len(trace)))
+    main([*arguments, "--epochs", "2", "--every", "3"])
+    assert saved == [3, 4], "the first two steps were not made again"
+
+
+def test_the_folder_of_results_is_there_before_anything_is_read(tmp_path: Path, monkeypatch):
+    def read(*_) -> None:
+        assert (tmp_path / "a" / "b").is_dir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(resnet50, "pictures", read)
+    with pytest.raises(KeyboardInterrupt):
+        main(["cbam", "nowhere", "--data", "random", "--out", str(tmp_path / "a" / "b")])
 
 
 def test_pictures_are_cut_anew_each_time_for_training_alone(tmp_path: Path, monkeypatch):

@@ -115,6 +115,23 @@ def test_a_finished_run_is_not_made_again(tmp_path: Path):
     assert same_losses == losses and same(again, model)
 
 
+def stairs(model: nn.Module, learning_rate: float, steps: int) -> tuple:
+    optimizer = torch.optim.SGD(model.parameters(), learning_rate, momentum=0.9)
+    return optimizer, torch.optim.lr_scheduler.MultiStepLR(optimizer, [4, 15], 0.1)
+
+
+@pytest.mark.parametrize("stop", [None, 9], ids=["finished", "stopped"])
+def test_a_run_that_is_asked_for_more_steps_goes_on(stop: int | None, tmp_path: Path):
+    options = {"optimise": stairs, "checkpoint": tmp_path / "run", "noisy": True}
+    try:
+        run(host, stop=stop, **options)
+    except Killed:
+        pass
+    longer, losses = run(host, steps=20, **options)
+    whole, same_losses = run(host, steps=20, optimise=stairs, noisy=True)
+    assert losses == same_losses and same(longer, whole)
+
+
 def test_a_write_that_fails_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypatch):
     path = tmp_path / "run"
     with pytest.raises(Killed):
@@ -183,7 +200,11 @@ def test_half_precision_learns_and_leaves_whole_weights(alone):
         ({"every": 0}, "got batch_size=32, 1 processes, every=0"),
         ({"batch_size": 101}, "at least one batch of 101 images; got 100"),
         ({"learning_rate": 1e-3}, r"begun with \{.*'learning_rate': 0.003.*Move it away"),
-        ({"steps": 13}, r"begun with \{'steps': 12.*this is \{'steps': 13"),
+        ({"steps": 11}, r"begun with \{'steps': 12.*this is \{'steps': 11"),
+        (
+            {"steps": 13},
+            r"rate of \[0.0\] after 12 steps; a run of 13 would have \[.*lengthened",
+        ),
     ],
     ids=str,
 )

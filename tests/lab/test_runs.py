@@ -53,6 +53,15 @@ def test_a_file_begun_in_another_way_is_refused(tmp_path: Path):
         collect(tmp_path / "r.json", {"steps": 4}, [], 1, lambda arm, seed: {})
 
 
+def test_the_file_names_every_command_that_added_runs_once(tmp_path: Path):
+    path, few, more = tmp_path / "new" / "r.json", "python -m x", "python -m x --seeds 2"
+    for command, seeds in ((few, 1), (few, 1), (more, 2), ("python -m y", 2)):
+        collect(path, {"command": command}, ["a"], seeds, lambda arm, seed: {}, progress=False)
+    held = json.loads(path.read_text())
+    assert len(held["runs"]) == 2
+    assert held["command"] == f"{few} && {more}", "the last command added nothing"
+
+
 def test_floats_are_rounded_wherever_they_are():
     assert rounded({"a": [0.123456789, {"b": 2}], "c": "d"}) == {
         "a": [0.12346, {"b": 2}],

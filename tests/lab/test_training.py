@@ -1,16 +1,30 @@
 """Training lowers the loss the same way every time, and scores are what they say."""
 
+import re
+import warnings
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from places import BOOK
 from torch import nn
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
-from attn_lib import available
-from attn_lib.data import LocatedImages, cluttered_digits
+from attn_lib import SpatialGate, available
+from attn_lib.data import LocatedImages, Pictures, cluttered_digits
 from attn_lib.lab.controls import CONTROLS
 from attn_lib.lab.networks import HostCNN
 from attn_lib.lab.training import (
     accuracy,
+    classify,
     evaluate,
     fit,
     look,
@@ -102,6 +116,121 @@ def test_fit_trains_by_any_loss_on_any_data():
     )
     assert losses[-1] < 1e-2 < losses[0]
     assert model(torch.tensor([[0.5]])).item() == pytest.approx(0.5, abs=0.05)
+
+
+def pairs(count: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
+    digits = cluttered_digits("train", count, size=20, fragments=0)
+    return digits.images, digits.labels
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda images, labels: TensorDataset(images, labels),
+        lambda images, labels: DataLoader(TensorDataset(images, labels), 16, shuffle=True),
+        lambda images, labels: list(zip(images, labels.tolist(), strict=True)),
+        lambda images, labels: Subset(TensorDataset(images, labels), range(40)),
+        lambda images, labels: Pictures(TensorDataset(images, labels)),
+    ],
+    ids=["TensorDataset", "DataLoader", "list", "Subset", "Pictures"],
+)
+def test_fit_and_scores_take_pairs_as_they_take_located_images(made):
+    def trained(data) -> tuple[list[float], float]:
+        torch.manual_seed(0)
+        model = HostCNN(width=4)
+        options = {} if isinstance(data, DataLoader) else {"batch_size": 16}
+        losses = fit(model, data, steps=6, progress=False, **options)
+        assert evaluate(model, data) == {"accuracy": accuracy(model, data)}
+        return losses, accuracy(model, data)
+
+    images, labels = pairs()
+    assert trained(made(images, labels)) == trained(LocatedImages(images, labels))
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        yield from zip(*pairs(), strict=True)
+
+
+@pytest.mark.parametrize(
+    "made, wanted",
+    [
+        (lambda: pairs(), r"of a tuple of tensors make TensorDataset\(images, labels\)"),
+        (lambda: "pictures", "got a str"),
+        (lambda: {"images": 1}, "got a dict"),
+        (lambda: Endless(), "got an IterableDataset, which has no order to draw"),
+        (lambda: pairs()[0], "fit wants images with labels: .*got batches of Tensor"),
+        (lambda: DataLoader(TensorDataset(*pairs()), sampler=WeightedRandomSampler([1.0] * 40, 40)), "this one has a WeightedRandomSampler"),
+        (lambda: DataLoader(TensorDataset(*pairs()), 4, collate_fn=len), "collate_fn=len: give fit the dataset"),
+        (lambda: TensorDataset(pairs()[0]), r"\(image, label\) pairs are wanted.*got tuple"),
+    ],
+    ids=["tensors", "str", "dict", "iterable", "images", "sampler", "collate", "no labels"],
+)  # fmt: skip
+def test_fit_says_at_once_what_data_it_wants(made, wanted: str, unchecked):
+    steps = []
+    with pytest.raises(ValueError, match=wanted):
+        fit(HostCNN(width=4), made(), batch_size=8, progress=False, watch=steps.append)
+    assert len(steps) <= 1
+
+
+def test_with_few_images_the_usual_batch_is_all_of_them_and_it_says_so():
+    sizes = []
+
+    def loss(model: nn.Module, batch: LocatedImages) -> torch.Tensor:
+        sizes.append(len(batch))
+        return classify(model, batch)
+
+    few = LocatedImages(*pairs(20))
+    with pytest.warns(UserWarning, match="there are 20 images: fit takes 20 a step, not 128"):
+        fit(HostCNN(width=4), few, loss=loss, steps=2, progress=False)
+    enough = LocatedImages(*pairs(130))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(HostCNN(width=4), enough, loss=loss, steps=1, progress=False)
+    assert sizes == [20, 20, 128]
+
+
+class Plain(nn.Module):
+    """A network of somebody's own: nothing in it is called features."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1))
+        self.gate, self.head = SpatialGate(), nn.Linear(8, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.gate(self.body(images)).mean((2, 3)))
+
+
+def test_a_network_without_features_says_where_its_maps_lie():
+    data, model = cluttered_digits("test", 20, size=20), Plain()
+    scores = evaluate(model, data, layer="body.1")
+    assert set(scores) == {"accuracy", "gate"} and model.gate.training is False
+    assert scores == evaluate(model, data, layer="body")
+    with pytest.raises(
+        ValueError, match=r"Plain has no layer 'features': .* there are body, gate, head"
+    ):
+        evaluate(model, data)
+    with pytest.raises(ValueError, match=r"gives \(b, c, h, w\); 'head' gave \[\(1, 10\)\]"):
+        evaluate(model, data, layer="head")
+
+
+def test_the_page_s_example_of_one_s_own_images_runs(tmp_path: Path, monkeypatch, capsys):
+    page = (BOOK / "appendix" / "api_lab.md").read_text()
+    (example,) = [
+        code
+        for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+        if "folder(" in code
+    ]
+    assert len(example.strip().splitlines()) <= 12
+    for i in range(10):
+        path = tmp_path / "pictures" / ("cat", "dog")[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30), (25 * i, 0, 0)).save(path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="there are 8 images"):
+        exec(example.replace("steps=200", "steps=2"), {})
+    assert capsys.readouterr().out.startswith("['cat', 'dog'] {'accuracy': ")
 
 
 def test_data_without_boxes_and_networks_without_maps_have_no_localisation():

@@ -33,7 +33,7 @@ function makeReader(model) {
       for (let i = 0; i < drawn.length; i++) {
         const query = reverse ? i : isRelation(panel) ? state.query : 0;
         const row = (layer * panel.heads + head) * n + query;
-        drawn[i] += weights[start + row * m + (reverse ? key : i)] * (peaks.getFloat32(first + 4 * row, true) / levels);
+        drawn[i] += panel.floors[layer][head] + weights[start + row * m + (reverse ? key : i)] * (peaks.getFloat32(first + 4 * row, true) / levels);
       }
     return { cells: reverse ? grid : panel.cells, weights: drawn.map((weight) => weight / heads.length) };
   };
@@ -43,6 +43,16 @@ function makeReader(model) {
 function strongest(panel, { weights }, count) {
   const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a] || a - b);
   return order.slice(0, isRelation(panel) ? count : 0).filter((at) => weights[at] > 0);
+}
+
+// The ends of each scale: weights go from 0 to the highest drawn, gates from the lowest to the highest.
+function scales(panels, drawn) {
+  const ends = {};
+  panels.forEach((panel, i) => {
+    const name = scaleOf(panel), [low, high] = ends[name] ?? [name === "gate" ? 1 : 0, 0];
+    ends[name] = [Math.min(low, ...drawn[i].weights), Math.max(high, ...drawn[i].weights)];
+  });
+  return ends;
 }
 
 // How much of each cell lies inside the box.
@@ -119,11 +129,11 @@ function makePanel(model, panel) {
     context.strokeRect(x + width / 2, y + width / 2, w - width, h - width);
   }
 
-  function paint({ cells: [rows, columns], weights }, top, opacity) {
+  function paint({ cells: [rows, columns], weights }, [low, high], opacity) {
     Object.assign(heat.canvas, { width: columns, height: rows });
     const pixels = heat.createImageData(columns, rows);
     weights.forEach((weight, i) => {
-      const level = Math.round(255 * Math.sqrt(weight / top)); // so that small weights show beside large ones
+      const level = Math.round(255 * Math.sqrt((weight - low) / (high - low || 1))); // so that small weights show beside large ones
       pixels.data.set(colours.subarray(3 * level, 3 * level + 3), 4 * i);
       pixels.data[4 * i + 3] = opacity * Math.sqrt(255 * level); // nothing over the image where there is no weight
     });
@@ -164,9 +174,9 @@ function makePanel(model, panel) {
     context.fillText(text, middle, line);
   }
 
-  function draw(state, drawn, top) {
+  function draw(state, drawn, ends) {
     const reverse = isReversed(panel, state);
-    paint(drawn, top || 1, state.opacity);
+    paint(drawn, ends, state.opacity);
     const [left, above, right, below] = panel.box.map((edge, i) => (i % 2 ? (edge * height) / imageHeight : (edge * PIXELS) / imageWidth));
     if (right !== undefined) outline("white", 3, left, above, right - left, below - above);
     if (isRelation(panel)) {
@@ -225,15 +235,18 @@ function render({ model, el }) {
     if (JSON.stringify(state) === shown) return;
     shown = JSON.stringify(state);
     const drawn = panels.map((panel) => read(panel, state));
-    const tops = {};
-    panels.forEach((panel, i) => (tops[scaleOf(panel)] = Math.max(tops[scaleOf(panel)] ?? 0, ...drawn[i].weights)));
+    const ends = scales(panels, drawn);
     panels.forEach((panel, i) => {
-      made[i].draw(state, drawn[i], tops[scaleOf(panel)]);
+      made[i].draw(state, drawn[i], ends[scaleOf(panel)]);
       notes[i].textContent = describe(model, panel, state, drawn[i]);
       links[i].textContent = describeLinks(panel, state, drawn[i]);
     });
-    for (const [name, top] of Object.entries(tops))
-      hole(root, `top-${name}`).textContent = fill(PHRASES.top, { top: percent(top), quarter: percent(top / 4) });
+    for (const [name, [low, high]] of Object.entries(ends)) {
+      const middle = low + (high - low) / 4;
+      const texts = name === "gate" ? percents(low, high, [low, middle, high]) : ["0 %", percent(middle), percent(high)];
+      hole(root, `low-${name}`).textContent = fill(PHRASES.low, { name: PHRASES[name], low: texts[0] });
+      hole(root, `high-${name}`).textContent = fill(PHRASES.high, { quarter: texts[1], high: texts[2] });
+    }
     const asked = !panels.some(isRelation) ? "position" : state.direction === DIRECTIONS[0] ? "query" : "key";
     position.textContent = fill(PHRASES[asked], { place: place(state.query, columns) });
     root.dataset.query = state.query;

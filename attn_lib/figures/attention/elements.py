@@ -7,10 +7,10 @@ from PIL import Image
 
 from ..base import to_data_url
 from ..colours import colour_bar
-from ..numbers import fixed, percent
+from ..numbers import fixed
 from ..skeleton import Tree, checkbox, select, slider
 from .picture import draw
-from .view import DIRECTIONS, MOST_LINKS, PHRASES, View, describe, describe_links
+from .view import DIRECTIONS, MOST_LINKS, PHRASES, View, describe, describe_links, ticks
 
 
 def choices(state: Mapping[str, Any], layers: int, heads: int, relations: bool) -> list[Tree]:
@@ -40,11 +40,11 @@ def choices(state: Mapping[str, Any], layers: int, heads: int, relations: bool) 
 
 
 def panel_tree(
-    view: View, image: Image.Image, top: float, colours: bytes, opacity: float
+    view: View, image: Image.Image, ends: tuple[float, float], colours: bytes, opacity: float
 ) -> Tree:
     """A picture and, under it, its name and what it shows; arguments as for `draw`."""
     name, words = view.panel["name"], describe(view)
-    url = to_data_url(draw(view, image, colours, top, opacity))
+    url = to_data_url(draw(view, image, colours, ends, opacity))
     place = {"class": "attn-picture", "style": f"aspect-ratio: {view.size[1]} / {view.size[0]}"}
     picture = [
         "div",
@@ -56,14 +56,15 @@ def panel_tree(
     return ["figure", {}, picture, ["figcaption", {}, ["strong", {}, name], " ", note, links]]
 
 
-def scale(name: str, top: float) -> Tree:
-    """The legend: the colours from 0 to the highest weight drawn; a quarter of it lies in the middle."""
-    begin = PHRASES["scale"].format(name=PHRASES[name])
-    end = PHRASES["top"].format(top=percent(top), quarter=percent(top / 4))
+def scale(name: str, ends: tuple[float, float]) -> Tree:
+    """The legend: the colours from end to end; a quarter of the way lies in the middle."""
+    low, quarter, high = (text for _, text in ticks(name, ends))
+    begin = PHRASES["low"].format(name=PHRASES[name], low=low)
+    end = PHRASES["high"].format(high=high, quarter=quarter)
     return [
         "div",
         {"class": "attn-scale"},
-        begin,
+        ["span", {"data-hole": f"low-{name}"}, begin],
         colour_bar(),
-        ["span", {"data-hole": f"top-{name}"}, end],
+        ["span", {"data-hole": f"high-{name}"}, end],
     ]

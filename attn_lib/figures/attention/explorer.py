@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 import traitlets
 from jaxtyping import Float, Int
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..base import LivingFigure, to_data_url, to_picture
@@ -13,8 +14,9 @@ from ..colours import QUANTITIES, colour_table
 from ..skeleton import Tree, controls, hint, root
 from .elements import choices, panel_tree, scale
 from .inputs import by_panel, centre, require_images
-from .relations import Grid, in_steps, stacks
-from .view import DIRECTIONS, MOST_LINKS, PHRASES, View, describe, describe_position
+from .plot import plot
+from .relations import Grid, floors, in_steps, stacks
+from .view import DIRECTIONS, MOST_LINKS, PHRASES, View, describe, describe_position, scales
 
 
 class AttentionExplorer(LivingFigure):
@@ -36,7 +38,7 @@ class AttentionExplorer(LivingFigure):
         alt: what one sees in the first picture.
         gates: maps without a query by name, drawn after `maps`: weights in [0, 1] as (h, w), (heads, h, w) or
             (layers, heads, h, w). Those that sum to 1 over the image are a readout's. Gates have a scale of
-            their own, for they do not share a sum.
+            their own, for they do not share a sum: from the lowest to the highest that is drawn.
         grid: rows and columns of the n queries; None means a square (without maps, the gates' grid).
         key_grid: rows and columns of the m keys; None means `grid`, or a square where m is not n.
         query: None means the centre of the first box or of the grid.
@@ -45,7 +47,7 @@ class AttentionExplorer(LivingFigure):
             each panel, by its name.
         levels: a weight is stored in so many steps of its row's peak, 2 to 255: off by at most
             peak / (2 · levels). Fewer compress better.
-        budget: bytes, compressed, that a published figure may weigh.
+        budget: bytes, compressed, that the figure may weigh in a book; elsewhere nothing is refused.
 
     Raises:
         ValueError: there is no map; weights are negative, not finite or do not sum to 1; a gate leaves
@@ -67,7 +69,7 @@ class AttentionExplorer(LivingFigure):
     size = traitlets.List(traitlets.Int()).tag(sync=True)  # an image's height and width
     grid = traitlets.List(traitlets.Int()).tag(sync=True)
     # each: name, kind, layers, heads, cells (rows and columns of the weights), image (which), box (or empty),
-    # start (its first byte in weights and in peaks)
+    # start (its first byte in weights and in peaks), floors (layers, heads: what is stored is above them)
     panels = traitlets.List(traitlets.Dict()).tag(sync=True)
     # panel after panel: uint8 (layers, heads, n, m), and float32 (layers, heads, n)
     weights = traitlets.Bytes().tag(sync=True)
@@ -121,9 +123,10 @@ class AttentionExplorer(LivingFigure):
                     "image": next(i for i, each in enumerate(images) if each is of_panel[name]),
                     "box": [int(edge) for edge in boxes.get(name, ())],
                     "start": [len(weights), len(peaks)],
+                    "floors": floors(stack).tolist(),
                 }
             )
-            steps, highest = in_steps(stack.weights, levels)
+            steps, highest = in_steps(stack, levels)
             weights, peaks = weights + steps, peaks + highest
         self.pictures = [to_picture(each) for each in images]
         super().__init__(
@@ -184,9 +187,9 @@ class AttentionExplorer(LivingFigure):
         steps, peaks = self._stored(panel)
         layer = self.layer if panel["layers"] > 1 else 0
         heads = [self.head] if panel["heads"] > 1 and self.head is not None else slice(None)
-        weights = (
-            steps[layer, heads] * (peaks[layer, heads].astype(float) / self.levels)[..., None]
-        )
+        step = peaks[layer, heads].astype(float) / self.levels
+        floor = np.array(panel["floors"])[layer, heads]
+        weights = floor[..., None, None] + steps[layer, heads] * step[..., None]
         if panel["kind"] != "relation":
             chosen = weights[:, 0]
         elif self.reverses(panel):
@@ -227,14 +230,19 @@ class AttentionExplorer(LivingFigure):
             links=self.strongest(panel["name"]),
         )
 
+    def _views(self) -> list[View]:
+        return [self.view(panel) for panel in self.panels]
+
+    def plot(self) -> Figure:
+        views = self._views()
+        pictures = [self.pictures[view.panel["image"]] for view in views]
+        return plot(views, pictures, self.colours, self.opacity)
+
     def skeleton(self, live: bool = False) -> Tree:
-        views = [self.view(panel) for panel in self.panels]
-        tops: dict[str, float] = {}  # of each scale, the highest weight drawn
-        for view in views:
-            tops[view.scale] = max(tops.get(view.scale, 0.0), float(view.weights.max()))
-        colours = self.colours, self.opacity
+        views, colours = self._views(), (self.colours, self.opacity)
+        ends = scales(views)
         panels = [
-            panel_tree(view, self.pictures[view.panel["image"]], tops[view.scale], *colours)
+            panel_tree(view, self.pictures[view.panel["image"]], ends[view.scale], *colours)
             for view in views
         ]
         counts = self.most("layers"), self.most("heads")
@@ -257,7 +265,7 @@ class AttentionExplorer(LivingFigure):
                 "div",
                 {"class": "attn-foot"},
                 ["span", {}, position, " ", hint(PHRASES["hint"])],
-                *map(scale, tops, tops.values()),
+                *map(scale, ends, ends.values()),
             ],
         )
 

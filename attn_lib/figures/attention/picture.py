@@ -11,15 +11,15 @@ WIDTH = 360  # pixels
 
 
 def draw(
-    view: View, image: Image.Image, colours: bytes, top: float, opacity: float
+    view: View, image: Image.Image, colours: bytes, ends: tuple[float, float], opacity: float
 ) -> Image.Image:
     """A dimmed grey image under colours, each as opaque as its weight is high.
 
     Args:
         view: the weights and the marks.
         image: under them.
-        colours: 256 × RGB, from the weight 0 to `top`.
-        top: the highest weight of the panels that share a scale.
+        colours: 256 × RGB, from the lower end to the upper one.
+        ends: of the scale, which panels share.
         opacity: where the weight is highest.
     """
     size = WIDTH, round(WIDTH * view.size[0] / view.size[1])
@@ -29,7 +29,9 @@ def draw(
 
     table = np.frombuffer(colours, np.uint8).reshape(256, 3)
     grey = 0.75 * stretched(np.asarray(image.convert("L")))[..., None]
-    levels = (np.sqrt(view.weights / (top or 1)) * 255).round().astype(np.uint8)
+    low, high = ends
+    levels = np.sqrt((view.weights - low) / ((high - low) or 1)) * 255
+    levels = levels.round().astype(np.uint8)
     share = opacity * np.sqrt(stretched(levels)[..., None] / 255)
     blended = grey * (1 - share) + stretched(table[levels]) * share
     picture = Image.fromarray(blended.round().astype(np.uint8))

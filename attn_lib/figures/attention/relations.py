@@ -104,8 +104,18 @@ def square(cells: int, keys: int | None = None) -> Grid:
     raise ValueError(f"{cells} positions are no square: say their grid=(rows, columns)")
 
 
-def in_steps(weights: np.ndarray, levels: int) -> tuple[bytes, bytes]:
-    """Each row in steps of its peak over `levels`, as uint8; and the peaks, as float32."""
+def floors(stack: Stack) -> np.ndarray:
+    """What all cells of a gate have (layers, heads): stored is what rises above it, a gate near one half too.
+
+    Relations and readouts are stored from 0.
+    """
+    lowest = stack.weights.min((2, 3))
+    return lowest if stack.kind == "gate" else np.zeros_like(lowest)
+
+
+def in_steps(stack: Stack, levels: int) -> tuple[bytes, bytes]:
+    """Each row above its floor, in steps of its peak there over `levels`, as uint8; and the peaks, as float32."""
+    weights = stack.weights - floors(stack)[..., None, None]
     peaks = weights.max(-1)
     steps = weights / np.where(peaks > 0, peaks, 1)[..., None] * levels
     return steps.round().astype(np.uint8).tobytes(), peaks.astype("<f4").tobytes()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ...instruments.localisation import coverage
-from ..numbers import fixed, percent
+from ..numbers import fixed, percent, percents
 from .relations import Grid
 
 MOST_LINKS = 8
@@ -46,8 +46,8 @@ PHRASES = {
     "in_all": "in all {times} × an even share",
     "links": " Links: {links}.",
     "link": "{place} ({share})",
-    "scale": "{name} 0 %",
-    "top": "{top}, middle {quarter}",
+    "low": "{name} {low}",
+    "high": "{high}, middle {quarter}",
     "weight": "weight",
     "gate": "gate",
 }
@@ -89,6 +89,28 @@ class View:
     def scale(self) -> str:
         """Gates do not share a sum, and have a scale of their own."""
         return "gate" if self.kind == "gate" else "weight"
+
+
+def scales(views: list[View]) -> dict[str, tuple[float, float]]:
+    """The ends of each scale: weights go from 0 to the highest drawn, gates from the lowest to the highest.
+
+    A gate near one half shows what there is of it; the ends say how little that may be.
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for view in views:
+        low, high = found.get(view.scale, (1.0 if view.scale == "gate" else 0.0, 0.0))
+        lowest, highest = float(view.weights.min()), float(view.weights.max())
+        found[view.scale] = min(low, lowest), max(high, highest)
+    return found
+
+
+def ticks(name: str, ends: tuple[float, float]) -> list[tuple[float, str]]:
+    """What stands at a scale's lower end, at its middle, a quarter of the way, and at its upper end."""
+    low, high = ends
+    places = low, low + (high - low) / 4, high
+    if name == "gate":
+        return list(zip(places, percents(low, high, places), strict=True))
+    return [(low, "0 %"), *((each, percent(each)) for each in places[1:])]
 
 
 def place(cell: int, columns: int) -> str:

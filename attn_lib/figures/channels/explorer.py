@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import traitlets
 from jaxtyping import Float
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..base import LivingFigure, to_data_url, to_picture
@@ -14,6 +15,7 @@ from .bars import BAR, FULL, GAP, bars
 from .data import as_levels, stack_features, stack_weights
 from .elements import choices, key, settings, words
 from .maps import Maps, image_tree, scale_tree, sum_trees
+from .plot import plot
 from .view import PHRASES, View, describe
 
 SIDE = 160  # pixels of a picture's longer side, at most
@@ -90,7 +92,7 @@ class ChannelExplorer(LivingFigure):
         self._weights = stack_weights(weights, len(images), branches)
         levels, scales = as_levels(stack_features(features, weights, self._weights.shape))
         self._levels, self._scales = levels, scales
-        pictures = [to_picture(picture) for picture in images.values()]
+        self._pictures = pictures = [to_picture(picture) for picture in images.values()]
         for picture in pictures:
             picture.thumbnail((SIDE, SIDE))
         # A place with room for each.
@@ -172,9 +174,17 @@ class ChannelExplorer(LivingFigure):
             *(self._sum(view) if self.grid else ()),
         )
 
-    def _sum(self, view: View) -> list[Tree]:
+    def plot(self) -> Figure:
+        return plot(
+            self.view(), self._pictures[self.image], self._maps() if self.grid else None
+        )
+
+    def _maps(self) -> Maps:
         scale = self._scales[self.series, self.channel]
-        maps = Maps(self.maps(), scale, self._scales.reshape(-1, 2))
+        return Maps(self.maps(), scale, self._scales.reshape(-1, 2))
+
+    def _sum(self, view: View) -> list[Tree]:
+        maps = self._maps()
         shown = image_tree(view, self.pictures[self.image], self._size)
         return [
             ["div", {"class": "attn-sum"}, shown, *sum_trees(view, maps)],

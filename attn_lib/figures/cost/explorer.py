@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 import traitlets
+from matplotlib.figure import Figure
 
 from ...module import AttentionModule
 from ..base import LivingFigure
 from ..skeleton import Tree, controls, hint, root, select
 from .chart import LAYOUT, LOOKS, Line, Scene
 from .elements import charts, choices, formulas, table
+from .plot import plot
 from .settings import (
     COUNTS,
     STAGES,
@@ -157,6 +159,9 @@ class CostExplorer(LivingFigure):
             decades=count["decades"],
             lines=[self._line(mechanism) for mechanism in self.mechanisms],
         )
+
+    def plot(self) -> Figure:
+        return plot(self.scene(), self._setting)
 
     def skeleton(self, live: bool = False) -> Tree:
         scene, names, stops = self.scene(), self._names, self._stops

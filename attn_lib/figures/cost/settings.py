@@ -1,6 +1,5 @@
 """What a CostExplorer offers: sizes to choose from, and its mechanisms' formulas in their letters."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -56,8 +55,10 @@ def over_a_map(module: AttentionModule, shape: tuple[int, ...]) -> Cost:
         where[d_a] = floor(c / heads)
     else:
         sizes[d_a] = known[d_a]
-    counts = (getattr(found, field.name) for field in dataclasses.fields(found))
-    return Cost(*(Quantity(count.formula, where, sizes) for count in counts))
+    parameters, multiply_adds, activations = (
+        Quantity(getattr(found, name).formula, where, sizes) for name in COUNTS
+    )
+    return Cost(parameters, multiply_adds, activations)
 
 
 def start_of(costs: Sequence[Cost], letter: str) -> int | None:

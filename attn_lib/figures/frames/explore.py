@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ..base import LivingFigure, require_alt
 from ..skeleton import Tree, controls, hint, root, select, slider
-from .frames import common_window, size_of, to_pictures
+from .frames import common_window, plot, size_of, to_pictures
 
 SHORT = 3  # values that a list shows as well as a slider
 
@@ -37,7 +37,8 @@ def explore(
             `alt` is a function, with it the words that say what one sees: `return figure, words`.
         alt: what the whole figure shows; or a function of the choices that says what one sees in a frame.
         live: further values of some arguments, offered only where a kernel can call `fn` for them.
-        budget: the most bytes that a reader of the page may have to load for this figure, compressed.
+        budget: the most bytes that a reader of a book's page may have to load for this figure, compressed;
+            elsewhere nothing is refused.
         grid: the values of each argument: text, numbers, or True and False. The first of each come first.
 
     Raises:
@@ -166,6 +167,9 @@ class FrameExplorer(LivingFigure):
             return None
         places = [axis.index(value) for value, axis in zip(values, self.grid, strict=True)]
         return int(np.ravel_multi_index(places, [len(axis) for axis in self.grid]))
+
+    def plot(self) -> Figure:
+        return plot(*self._call(self.choice))
 
     def skeleton(self, live: bool = False) -> Tree:
         # A page has no frame beyond the grid, and begins with the first in its place.

@@ -1,5 +1,6 @@
 """What a function may draw for `explore`: a matplotlib figure, an image, or several images by name."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,23 @@ def _images(result) -> Mapping[str, Tensor]:
         if not torch.isfinite(image).all():
             raise ValueError(f"the image for panel {name!r} has values that are not finite")
     return images
+
+
+def plot(result, words: str) -> Figure:
+    """A frame as one matplotlib figure: itself, or its images side by side under their names."""
+    if isinstance(result, Figure):
+        return result
+    images = _images(result)
+    with mpl.rc_context(STYLE):
+        fig = Figure((3.2 * len(images), 3.6), layout="constrained")
+        for axis, (name, image) in zip(
+            fig.subplots(1, len(images), squeeze=False)[0], images.items(), strict=True
+        ):
+            axis.imshow(_to_image(image))
+            axis.set_title(name, parse_math=False)
+            axis.set_axis_off()
+        fig.supxlabel(textwrap.fill(words, 44 * len(images)), size=8, parse_math=False)
+    return fig
 
 
 def size_of(result) -> Any:

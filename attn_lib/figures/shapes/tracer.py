@@ -3,6 +3,7 @@
 from typing import Any
 
 import traitlets
+from matplotlib.figure import Figure
 from torch import nn
 
 from ...instruments.tracing import trace_shapes
@@ -92,6 +93,13 @@ class ShapeTracer(LivingFigure):
     def _repr_mimebundle_(self, **kwargs):
         bundle, metadata = super()._repr_mimebundle_(**kwargs)
         return bundle | {"text/plain": f"{self.alt}\n\n{self._text}"}, metadata
+
+    def plot(self) -> Figure:
+        lines = f"{self.alt}\n\n{self._text}".splitlines()
+        fig = Figure((0.095 * max(map(len, lines)) + 0.2, 0.19 * len(lines) + 0.2))
+        text = "\n".join(lines)
+        fig.text(0.01, 0.99, text, family="monospace", size=10, va="top", parse_math=False)
+        return fig
 
     def skeleton(self, live: bool = False) -> Tree:
         said = ["output", {"class": "attn-said", "data-hole": "said"}, self.said[self.step]]
