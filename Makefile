@@ -19,7 +19,7 @@ SUMMARY := --show '[0-9]+ (passed|failed|errors?)\b.* in '
 
 TORCH := 2.13.0
 
-.PHONY: book test quick style machine beside bench evidence outputs format hooks lock clean
+.PHONY: book test quick style machine beside bench gpu evidence outputs format hooks lock clean
 
 book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
@@ -52,6 +52,11 @@ machine: .venv/.ready
 # Side-by-side measurements, which the book shows; not a test, for no machine is quiet enough.
 bench: .venv/.ready
 	$(BIN)/python benchmarks/mechanisms.py --json benchmarks/mechanisms.json --memory
+
+# The mechanisms and the same measurements on a GPU; where there is none, a rehearsal on the processor.
+gpu: .venv/.ready
+	$(BIN)/python -m pytest tests/test_gpu.py -rs
+	$(BIN)/python benchmarks/mechanisms.py --json benchmarks/gpu.json $(GPU)
 
 # Every training that the book quotes, anew, and whether the numbers agree with those that ship: some hours.
 # What is in the folder already is not made again, so it may be stopped.
