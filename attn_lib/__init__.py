@@ -12,6 +12,7 @@ from .instruments.windows import unwindow
 from .mechanisms import available, create
 from .mixed import CBAM, ChannelGate, SpatialGate
 from .module import AttentionModule
+from .public import load_public
 from .spatial import NonLocal, SelfAttention2d
 from .vit import (
     Attention,
@@ -45,6 +46,7 @@ __all__ = [
     "create",
     "info_nce",
     "insert",
+    "load_public",
     "record",
     "remove",
     "rollout",
