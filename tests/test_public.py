@@ -6,13 +6,13 @@ from itertools import product
 
 import pytest
 import torch
+from checkpoints import EcaLayer, GatedByBoth, NonLocalBlock, SaganAttention, SeLayer
 from fightingcv_attention.attention.CBAM import (
     ChannelAttention,
     SpatialAttention,
 )
 from fightingcv_attention.attention.SEAttention import SEAttention
 from mmcv.cnn.bricks.non_local import NonLocal1d, NonLocal2d, NonLocal3d
-from peers import EcaLayer, GatedByBoth, NonLocalBlock, SaganAttention, SeLayer
 from places import ROOT
 from pytorchcv.models.cbamresnet import CbamBlock
 from pytorchcv.models.common.att import SEBlock

@@ -3,10 +3,10 @@
 import re
 
 import pytest
+from checkpoints import EcaLayer, GatedByBoth, NonLocalBlock, SaganAttention, SeLayer
 from fightingcv_attention.attention.CBAM import CBAMBlock, SpatialAttention
 from fightingcv_attention.attention.ECAAttention import ECAAttention
 from mmcv.cnn.bricks.non_local import NonLocal2d
-from peers import EcaLayer, GatedByBoth, NonLocalBlock, SaganAttention, SeLayer
 from places import ROOT
 from pytorchcv.models.sknet import SKConvBlock
 from test_public import VIT, mmcv

@@ -41,7 +41,7 @@ def photograph(name: str, size: int | None = None) -> Float[Tensor, "3 h w"]:
     return image if size is None else square(image, size)
 
 
-def square(image: Float[Tensor, "c h w"], size: int) -> Float[Tensor, "c size size"]:
+def square(image: Float[Tensor, "c _h _w"], size: int) -> Float[Tensor, "c h w"]:
     """The middle of an image, as large as it can be, resized; values in [0, 1]."""
     h, w = image.shape[1:]
     side = min(h, w)

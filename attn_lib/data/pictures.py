@@ -86,7 +86,7 @@ class _Files:
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> tuple[Float[Tensor, "3 size size"], int]:
+    def __getitem__(self, index: int) -> tuple[Float[Tensor, "3 h w"], int]:
         path, label = self.files[index]
         try:
             picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")

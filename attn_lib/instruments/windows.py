@@ -10,7 +10,7 @@ def unwindow(
     maps: Float[Tensor, "b windows heads n n"],
     size: tuple[int, int],
     shift: int | tuple[int, int] = 0,
-) -> Float[Tensor, "b heads positions positions"]:
+) -> Float[Tensor, "b heads m m"]:
     """The maps of windows as one relation between all positions of the image, 0 between windows.
 
     Windows are squares, cut row by row, as Swin does. (b, heads, h·w, h·w) is large: of the first layer of

@@ -29,7 +29,7 @@ def test_heads_have_their_name():
     assert tensors(attention)["query"][0].axes == ("b", "heads", "n", "d")
     assert tensors(attention)["return"][0].axes == ("b", "heads", "n", "n")
     assert tensors(reweight)["attended"][0].axes == ("b", "heads", "n", "d")
-    assert tensors(forward)["attended"][0].axes == ("b", "heads", "n", "d")
+    assert tensors(forward)["attended"][0].axes == ("b", "heads", "n", "e")
 
 
 class Flat(nn.Module):
