@@ -132,6 +132,7 @@ def used(code: str, folder: Path = BOOK) -> set[str]:
 def test_a_page_uses_what_its_names_come_from_and_not_what_stands_beside_it():
     assert used("import attn_lib") == set(), "the first cell only asks whether it is there"
     assert used("from attn_lib import NonLocalMeans") == {
+        "attn_lib/fast.py",
         "attn_lib/foundations.py",
         "attn_lib/module.py",
     }
