@@ -64,7 +64,7 @@ def one_kernel(pooled: Float[Tensor, "b 2 h w"], layer: nn.Module) -> Float[Tens
     if is_traced() or pooled.device.type != "cpu" or not _is_one_kernel(layer):
         return layer(pooled)
     b, _, h, w = pooled.shape
-    if h * w < 256 or pooled.requires_grad:
+    if b == 0 or h * w < 256 or pooled.requires_grad:
         return layer(pooled)
     kernels = layer.weight.transpose(0, 1).repeat(b, 1, 1, 1)
     each = F.conv2d(
