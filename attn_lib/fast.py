@@ -61,11 +61,10 @@ def _is_pointwise(layer: nn.Module) -> TypeGuard[nn.Conv1d | nn.Conv2d | nn.Conv
 def one_kernel(pooled: Float[Tensor, "b 2 h w"], layer: nn.Module) -> Float[Tensor, "b 1 h w"]:
     """`layer(pooled)`. On a processor a kernel from two channels to one is slow, and each channel for itself is not:
     of large maps the images of a batch stand side by side as channels of one."""
-    if is_traced() or pooled.device.type != "cpu" or not _is_one_kernel(layer):
+    fits = not is_traced() and pooled.device.type == "cpu" and _is_one_kernel(layer)
+    if not fits or pooled.requires_grad or not len(pooled) or pooled.shape[2:].numel() < 256:
         return layer(pooled)
     b, _, h, w = pooled.shape
-    if b == 0 or h * w < 256 or pooled.requires_grad:
-        return layer(pooled)
     kernels = layer.weight.transpose(0, 1).repeat(b, 1, 1, 1)
     each = F.conv2d(
         pooled.reshape(1, 2 * b, h, w), kernels, padding=layer.padding, groups=2 * b
