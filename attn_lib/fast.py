@@ -61,8 +61,8 @@ def _is_pointwise(layer: nn.Module) -> TypeGuard[nn.Conv1d | nn.Conv2d | nn.Conv
 def one_kernel(pooled: Float[Tensor, "b 2 h w"], layer: nn.Module) -> Float[Tensor, "b 1 h w"]:
     """`layer(pooled)`. On a processor a kernel from two channels to one is slow, and each channel for itself is not:
     of large maps the images of a batch stand side by side as channels of one."""
-    fits = not is_traced() and pooled.device.type == "cpu" and _is_one_kernel(layer)
-    if not fits or pooled.requires_grad or not len(pooled) or pooled.shape[2:].numel() < 256:
+    fits = not is_traced() and pooled.device.type == "cpu" and not pooled.requires_grad
+    if not (fits and len(pooled) and pooled[0, 0].numel() >= 256 and _is_one_kernel(layer)):
         return layer(pooled)
     b, _, h, w = pooled.shape
     kernels = layer.weight.transpose(0, 1).repeat(b, 1, 1, 1)
