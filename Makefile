@@ -105,6 +105,6 @@ clean:
 # Which pages are executed anew, and why, is decided, and said, in book/_ext/freshness.py.
 _build/.book: requirements.txt $(LIBRARY) $(PAGES) | .venv/.ready
 	@mkdir -p _build && touch _build/.begun  # what changes from here on makes the book stale
-	@$(STEP) --show '^(\[|Executed anew|No page)' "book" $(BIN)/python $(BIN)/jupyter-book build book \
+	@$(STEP) --show '^(\[ *[0-9]|Executed anew|No page)' "book" $(BIN)/python $(BIN)/jupyter-book build book \
 	  --config _config.yml --toc "$(CURDIR)/_toc.yml" --path-output . -q -W -n --keep-going
 	@mv _build/.begun $@
