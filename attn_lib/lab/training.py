@@ -223,6 +223,33 @@ def accuracy(
 
 
 @torch.no_grad()
+def calibrate(model: nn.Module, data: Data | Dataset | Sequence) -> nn.Module:
+    """Give batch normalisation the statistics of the features that it meets, and return the model, in evaluation mode.
+
+    A fresh network has those of no image, a mean of 0 and a variance of 1, under which its features all but
+    vanish. Training never meets such features: it normalises by the batch from the first step on. So an untrained
+    network is compared with a trained one as training found it. No weight changes.
+
+    Args:
+        model: as it starts.
+        data: images of the training, as for `fit`; `BATCH` at a time.
+    """
+    kind = nn.modules.batchnorm._BatchNorm
+    norms = [part for part in model.modules() if isinstance(part, kind)]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # of all batches alike
+    model.train()
+    device, data = next(model.parameters()).device, batched(data)
+    for part in torch.arange(len(data)).split(BATCH):
+        model(data[part].images.to(device))
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
+    return model.eval()
+
+
+@torch.no_grad()
 def look(
     model: nn.Module, data: LocatedImages, batch_size: int = 500, layer: str = "features"
 ) -> tuple[Bool[Tensor, " b"], dict[str, Float[Tensor, "b h w"]]]:

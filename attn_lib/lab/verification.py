@@ -37,7 +37,8 @@ from .pairs import (
     retrieval,
 )
 from .runs import collect
-from .training import fit, machine
+from .tasks import CALIBRATED
+from .training import calibrate, fit, machine
 
 SEEN, HELD_OUT = range(7), range(7, 10)
 KEPT = ("info_nce", "averaged", "classes")  # whose networks from seed 0 ship
@@ -170,6 +171,7 @@ def run(
     chosen = torch.isin(train.labels, torch.tensor(SEEN))
     groups = draw_groups(train.images[chosen], train.labels[chosen], seed)
     untrained = train_encoder(objective, groups, seed, 0)
+    calibrate(untrained, cluttered_digits("train", CALIBRATED))
     start = time.process_time()
     encoder = train_encoder(objective, groups, seed, steps)
     result: dict[str, Any] = {"cpu_seconds": round(time.process_time() - start, 1)}
