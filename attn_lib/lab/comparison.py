@@ -22,9 +22,10 @@ from ..instruments.recording import record
 from . import zoo
 from .commands import EVIDENCE, add_folder, as_given, command
 from .networks import HostCNN
-from .runs import collect
+from .runs import collect, machine
+from .scoring import accuracy, calibrate, evaluate
 from .tasks import CALIBRATED, SLOTS, TASKS, TESTED, TRAINED, VARIED, Task
-from .training import accuracy, calibrate, evaluate, fit, machine
+from .training import fit
 
 
 @torch.no_grad()

@@ -36,9 +36,10 @@ from .pairs import (
     draw_pairs,
     retrieval,
 )
-from .runs import collect
+from .runs import collect, machine
+from .scoring import calibrate
 from .tasks import CALIBRATED
-from .training import calibrate, fit, machine
+from .training import fit
 
 SEEN, HELD_OUT = range(7), range(7, 10)
 KEPT = ("info_nce", "averaged", "classes")  # whose networks from seed 0 ship

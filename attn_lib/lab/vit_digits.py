@@ -23,9 +23,10 @@ from ..vit import SimpleViT
 from . import zoo
 from .commands import add_folder, as_given, command
 from .networks import StemViT
-from .runs import collect
+from .runs import collect, machine
+from .scoring import accuracy, calibrate
 from .tasks import CALIBRATED
-from .training import accuracy, calibrate, fit, machine
+from .training import fit
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "stem": StemViT,

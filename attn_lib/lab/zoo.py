@@ -13,8 +13,8 @@ from torch import nn
 from ..vit import FeatureViT
 from .networks import HostCNN, StemViT
 from .runs import rounded
+from .scoring import calibrate
 from .tasks import CALIBRATED, TASKS
-from .training import calibrate
 
 WEIGHTS = Path(__file__).parent / "weights"
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {

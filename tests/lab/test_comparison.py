@@ -14,16 +14,9 @@ from places import ROOT
 
 from attn_lib.data import cued_digits
 from attn_lib.lab import comparison, zoo
-from attn_lib.lab.comparison import (
-    FOLLOWED,
-    PROBES,
-    SLOTS,
-    TASKS,
-    compare,
-    count_work,
-    run,
-)
+from attn_lib.lab.comparison import FOLLOWED, PROBES, compare, count_work, run
 from attn_lib.lab.networks import HostCNN
+from attn_lib.lab.tasks import SLOTS, TASKS
 
 
 @pytest.fixture(autouse=True)
