@@ -12,8 +12,7 @@ NOTEBOOKS := $(sort $(wildcard book/*/*.ipynb))
 LIBRARY := $(shell find attn_lib -type f -not -path '*/__pycache__/*') benchmarks/mechanisms.json
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -path '*/.*' -not -path '*/__pycache__/*')
 
-# Side by side, each on one thread. Whatever wants the browser is one group: it runs in one process, one after
-# the other, beside the rest.
+# Side by side, each on one thread; each that wants a browser has its own.
 PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
 SUMMARY := --show '[0-9]+ (passed|failed|errors?)\b.* in '
 

@@ -76,8 +76,8 @@ def outside(path: Path) -> set[str]:
 
 def test_the_reader_of_imports_sees_them():
     assert own(LIBRARY / "spatial.py") == {"attn_lib.fast", "attn_lib.module"}
-    assert "attn_lib.instruments.recording" in own(LIBRARY / "lab" / "training.py")
-    assert {"torch", "jaxtyping", "tqdm"} <= outside(LIBRARY / "lab" / "training.py")
+    assert "attn_lib.instruments.recording" in own(LIBRARY / "lab" / "scoring.py")
+    assert {"torch", "accelerate", "tqdm"} <= outside(LIBRARY / "lab" / "training.py")
     assert "attn_lib.lab.zoo" in own(LIBRARY / "lab" / "comparison.py")  # from . import zoo
 
 

@@ -18,7 +18,8 @@ from ..module import AttentionModule
 from . import zoo
 from .commands import add_folder, as_given, command
 from .networks import HostCNN
-from .training import look, machine
+from .runs import machine
+from .scoring import look
 
 IMAGES = 1_000
 

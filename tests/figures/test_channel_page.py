@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from browsing import decoded, in_jupyter, payload, pixel
+from fonts import every_screen
 from playwright.sync_api import Locator, Page
 
 from attn_lib.data import cluttered_digits
@@ -186,8 +187,7 @@ def test_two_figures_on_a_page_do_not_disturb_one_another(visit):
     agrees(page, 1, twin(1, data))
 
 
-@pytest.mark.every_font
-@pytest.mark.parametrize("width", [1200, 390])
+@every_screen
 @each_figure
 def test_nothing_jumps_when_the_figure_comes_alive(visit, which, width):
     still = root(visit(GALLERY, java_script_enabled=False, width=width), which)
