@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..data import LocatedImages
 from ..instruments.recording import record
 from . import zoo
+from .ablations import ABLATIONS
 from .commands import EVIDENCE, add_folder, as_given, command
 from .networks import HostCNN
 from .runs import collect, machine
@@ -76,6 +77,7 @@ def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[Host
     result: dict[str, Any] = {"slot": slot, "seed": seed, "steps": steps}
     result |= {"cpu_seconds": seconds} | count_work(model, test)
     result |= evaluate(model, test) | {"untrained": untrained}
+    result |= {name: measure(model, test) for name, measure in ABLATIONS.get(slot, {}).items()}
     result |= _vary(model, about, PROBES.get(slot, {}))
     return model, result | trace
 

@@ -110,9 +110,13 @@ def _rows_difference(mine: Any, right: Sequence, tolerance: float) -> str:
 
 def _said(thing: Any) -> str:
     """What an answer gave, in few letters."""
+    if isinstance(thing, Tensor) and thing.numel() == 1:
+        thing = thing.item()
     if isinstance(thing, Tensor):
         return f"a tensor of {tuple(thing.shape)}"
+    if isinstance(thing, float):
+        return f"{thing:.4g}"
     if isinstance(thing, AbstractSet):
         thing = sorted(map(str, thing))
-    text = str(thing)
+    text = " ".join(str(thing).split())
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -73,7 +73,9 @@ def accuracy(
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, data: Data | Dataset | Sequence) -> nn.Module:
+def calibrate(
+    model: nn.Module, data: Data | Dataset | Sequence, part: nn.Module | None = None
+) -> nn.Module:
     """Give batch normalisation the statistics of the features that it meets, and return the model, in evaluation mode.
 
     A fresh network has those of no image, a mean of 0 and a variance of 1, under which its features all but
@@ -83,19 +85,20 @@ def calibrate(model: nn.Module, data: Data | Dataset | Sequence) -> nn.Module:
     Args:
         model: as it starts.
         data: images of the training, as for `fit`; 128 at a time.
+        part: of the model, where only its layers shall be calibrated; None takes all.
     """
     kind = nn.modules.batchnorm._BatchNorm
-    norms = [part for part in model.modules() if isinstance(part, kind)]
+    norms = [layer for layer in (part or model).modules() if isinstance(layer, kind)]
     if not norms:
         return model.eval()
+    model.eval()
     usual = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.reset_running_stats()
+        norm.train().reset_running_stats()
         norm.momentum = None  # of all batches alike
-    model.train()
     device, data = next(model.parameters()).device, batched(data)
-    for part in torch.arange(len(data)).split(128):
-        model(data[part].images.to(device))
+    for some in torch.arange(len(data)).split(128):
+        model(data[some].images.to(device))
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
     return model.eval()

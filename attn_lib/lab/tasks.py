@@ -30,8 +30,9 @@ COMPARED: dict[str, dict[str, Any]] = {
     "non_local_gaussian": {"slot": "non_local", "mode": "gaussian"},
     "non_local_concatenation": {"slot": "non_local", "mode": "concatenation"},
 }
-# What single chapters ask: a gate that starts loud and learns, a module behind every convolution, CBAM in parts
-# and in other orders, efficient channel attention whose neighbours are drawn by lot, or none.
+# What single chapters ask: a gate that starts loud and learns, a module behind every convolution, CBAM in parts,
+# in other orders and from the authors' start, one kernel of two, efficient channel attention whose neighbours are
+# drawn by lot, or none.
 SLOTS: dict[str, dict[str, Any]] = COMPARED | {
     "loud_gate": {"slot": "loud_gate"},
     "squeeze_excitation_everywhere": {"slot": "squeeze_excitation", "everywhere": True},
@@ -42,10 +43,15 @@ SLOTS: dict[str, dict[str, Any]] = COMPARED | {
     "parallel": {"slot": "parallel"},
     "shuffled_channels": {"slot": "shuffled_channels"},
     "no_neighbours": {"slot": "efficient_channel", "kernel_size": 1},
+    "cbam_released": {"slot": "cbam", "released_start": True},
+    "one_kernel": {"slot": "one_kernel"},
+    "wide_kernel": {"slot": "wide_kernel"},
+    "even_kernels_everywhere": {"slot": "even_kernels", "everywhere": True},
 }
 
 _GATES = ("loud_gate", "squeeze_excitation_everywhere")
 _PARTS = ("channel_gate", "spatial_gate", "positions_first", "parallel")
+_KERNELS = ("one_kernel", "wide_kernel")
 _NEIGHBOURS = ("shuffled_channels", "no_neighbours")
 
 
@@ -80,7 +86,7 @@ def fashion(split: str, count: int) -> LocatedImages:
 TASKS = {
     "where": Task(
         cluttered_digits,
-        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS),
+        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS, *_KERNELS, "cbam_released"),
         steps=1_000,
         varied={"fragments": (0, 6, 12, 18, 24)},
         keep={slot: f"host_{slot}" for slot in COMPARED},
@@ -88,7 +94,7 @@ TASKS = {
     "what": Task(
         cued_digits,
         classes=4,
-        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS),
+        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS, "cbam_released"),
         keep={"squeeze_excitation_everywhere": "host_squeeze_excitation_everywhere"},
     ),
     "what_longer": Task(
@@ -100,18 +106,23 @@ TASKS = {
     ),
     "scale": Task(
         sized_digits,
-        slots=(*COMPARED, "selective_kernel_everywhere"),
+        slots=(*COMPARED, *_KERNELS, "selective_kernel_everywhere", "even_kernels_everywhere"),
         varied={"side": (10, 16, 22, 28, 34)},
         keep={"selective_kernel_everywhere": "host_selective_kernel_everywhere"},
     ),
-    "long_range": Task(paired_digits, classes=2, slots=(*COMPARED, *_NEIGHBOURS)),
+    "long_range": Task(
+        paired_digits,
+        classes=2,
+        slots=(*COMPARED, *_NEIGHBOURS),
+        keep={"self_attention": "host_self_attention_pairs"},
+    ),
     "long_range_longer": Task(
         paired_digits,
         classes=2,
         slots=tuple(slot for slot in COMPARED if slot.startswith("non_local")),
         steps=2_400,
     ),
-    "fashion": Task(fashion, options={}),
+    "fashion": Task(fashion, slots=(*COMPARED, "cbam_released"), options={}),
 }
 
 # Images of each split, of a varied test, and those on which an untrained network is calibrated.
