@@ -12,8 +12,7 @@ NOTEBOOKS := $(sort $(wildcard book/*/*.ipynb))
 LIBRARY := $(shell find attn_lib -type f -not -path '*/__pycache__/*') benchmarks/mechanisms.json
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -path '*/.*' -not -path '*/__pycache__/*')
 
-# Side by side, each on one thread. Whatever wants the browser is one group: it runs in one process, one after
-# the other, beside the rest.
+# Side by side, each on one thread; each that wants a browser has its own.
 PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
 SUMMARY := --show '[0-9]+ (passed|failed|errors?)\b.* in '
 
@@ -64,6 +63,7 @@ evidence: .venv/.ready
 	$(BIN)/python -m attn_lib.lab.comparison
 	$(BIN)/python -m attn_lib.lab.vit_digits
 	$(BIN)/python -m attn_lib.lab.verification
+	$(BIN)/python -m attn_lib.lab.heads
 	$(BIN)/python -m attn_lib.lab.agreement evidence
 
 # The library's tests beside another torch, in an environment of its own: make beside TORCH=2.9.1
@@ -105,6 +105,6 @@ clean:
 # Which pages are executed anew, and why, is decided, and said, in book/_ext/freshness.py.
 _build/.book: requirements.txt $(LIBRARY) $(PAGES) | .venv/.ready
 	@mkdir -p _build && touch _build/.begun  # what changes from here on makes the book stale
-	@$(STEP) --show '^(\[|Executed anew|No page)' "book" $(BIN)/python $(BIN)/jupyter-book build book \
+	@$(STEP) --show '^(\[ *[0-9]|Executed anew|No page)' "book" $(BIN)/python $(BIN)/jupyter-book build book \
 	  --config _config.yml --toc "$(CURDIR)/_toc.yml" --path-output . -q -W -n --keep-going
 	@mv _build/.begun $@

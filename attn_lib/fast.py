@@ -43,8 +43,10 @@ def project(x: Tensor, parts: tuple, pool: nn.Module) -> tuple[Tensor, Tensor, T
     convolve = (F.conv1d, F.conv2d, F.conv3d)[len(query.kernel_size) - 1]
     bias = None if query.bias is None else torch.cat([part.bias for part in parts])
     joint = convolve(x, torch.cat([part.weight for part in parts]), bias)
-    of_i, of_j = joint.split([query.out_channels, key.out_channels + value.out_channels], 1)
-    of_keys, of_values = pool(of_j).split([key.out_channels, value.out_channels], 1)
+    # The weights' own sizes: pruning by hand leaves `out_channels` what it was.
+    d, of_key, e = (part.weight.shape[0] for part in parts)
+    of_i, of_j = joint.split([d, of_key + e], 1)
+    of_keys, of_values = pool(of_j).split([of_key, e], 1)
     return tokens(of_i), tokens(of_keys), tokens(of_values)
 
 

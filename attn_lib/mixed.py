@@ -110,6 +110,8 @@ class CBAM(AttentionModule):
         reduction: r; the channel gate's hidden layer has max(c // r, 1) units.
         kernel_size: k of the spatial gate, odd.
         norm: whether the spatial gate has BN in place of a bias.
+        released_start: start as the authors' ResNet does, with all biases and the weight of BN at 0: the spatial
+            gate is ½ everywhere until that weight has learned. False starts each layer as PyTorch does.
 
     Shapes: (b, c, h, w) → (b, c, h, w); the weights are the product of both gates, (b, c, h, w), each in
     (0, 1). `record` also shows the two gates, (b, c, 1, 1) and (b, 1, h, w), by the names of the parts.
@@ -122,11 +124,20 @@ class CBAM(AttentionModule):
     """
 
     def __init__(
-        self, channels: int, reduction: int = 16, kernel_size: int = 7, norm: bool = True
+        self,
+        channels: int,
+        reduction: int = 16,
+        kernel_size: int = 7,
+        norm: bool = True,
+        released_start: bool = False,
     ):
         super().__init__()
         self.channel = ChannelGate(channels, reduction)
         self.spatial = SpatialGate(kernel_size, norm)
+        if released_start:
+            for name, parameter in self.named_parameters():
+                if name.endswith("bias") or name == "spatial.norm.weight":
+                    nn.init.zeros_(parameter)
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         of_channels = self.channel.attention(x)

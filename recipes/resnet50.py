@@ -28,12 +28,9 @@ from attn_lib import SelectiveKernel, insert
 from attn_lib.data import Pictures
 from attn_lib.lab import zoo
 from attn_lib.lab.commands import add_folder, command
-from attn_lib.lab.training import (
-    accuracy,
-    classify,
-    fit,
-    machine,
-)
+from attn_lib.lab.runs import machine
+from attn_lib.lab.scoring import accuracy
+from attn_lib.lab.training import classify, fit
 
 
 @dataclass(frozen=True)

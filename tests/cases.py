@@ -130,4 +130,10 @@ def those(wanted: Callable[[Case], object]) -> pytest.MarkDecorator:
 
 
 every_case = those(lambda case: True)
+# For what takes seconds a case: one of each class, and of the relation that has four equations, one of each.
+FORMS = {
+    (case.make().__class__, getattr(case.make(), "mode", None)): case
+    for case in reversed(CASES)
+}
+every_form = those(lambda case: case in FORMS.values())
 every_size = pytest.mark.parametrize("size", ["small", "large"])

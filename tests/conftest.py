@@ -45,14 +45,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the built book; side by side, a file's tests share its fixtures, and all pages one browser."""
+    """Mark what needs the built book; side by side, a file's tests share a process, or in a long file a page's."""
     for item in items:
         browses = "browsers" in item.fixturenames
         if browses or item.path.is_relative_to(TESTS / "book"):
             item.add_marker("pages")
         if item.path.is_relative_to(TESTS / "lab"):  # networks are trained there
             item.add_marker("slow")
-        item.add_marker(pytest.mark.xdist_group("browser" if browses else item.path.stem))
+        page = (
+            item.callspec.params.get("name", "")
+            if browses and hasattr(item, "callspec")
+            else ""
+        )
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {page}".strip()))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 
 @dataclass(frozen=True)
 class FontSet:
@@ -95,3 +97,9 @@ def fontconfig(name: str, folder: Path) -> Path | None:
     path = folder / "fonts.conf"
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+# A wide screen and a phone, each under one set; the phone has the wider letters.
+every_screen = pytest.mark.parametrize(
+    "width, fonts", [(1200, "Liberation"), (390, "DejaVu")], indirect=["fonts"]
+)

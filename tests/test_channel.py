@@ -129,3 +129,14 @@ def test_the_spatial_gate_of_cbam_looks_at_gated_features():
     blank = module.spatial.attention(torch.zeros_like(x))
     assert_close(module.spatial.attention(module.channel(x)), blank)
     assert not torch.allclose(module.spatial.attention(x), blank, atol=1e-3)
+
+
+def test_cbam_can_start_as_the_authors_network_does():
+    module, x = CBAM(16, 4, released_start=True), torch.randn(x_of[16])
+    for mode in (True, False):
+        gate = module.train(mode).spatial.attention(x)
+        assert_close(gate, torch.full_like(gate, 0.5))
+    assert not any(p.any() for name, p in module.named_parameters() if name.endswith("bias"))
+    assert module.spatial.conv.weight.any() and module.channel.mlp[0].weight.any()
+    module(x).square().sum().backward()
+    assert module.spatial.norm.weight.grad.abs() > 0, "it is not stuck there"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 from torch.testing import assert_close
 
-from attn_lib import CBAM, AttentionModule, SelfAttention2d, insert
+from attn_lib import CBAM, AttentionModule, NonLocal, SelfAttention2d, insert
 
 EXACT = {"atol": 1e-10, "rtol": 1e-10}
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -255,3 +255,20 @@ def test_composes_with_pruning_that_makes_layers_narrower(case: Case):
     if sum(p.numel() for p in module.parameters()) < before:
         with pytest.raises(ValueError, match=f"c={kept}"):
             module(x)
+
+
+@pytest.mark.parametrize(
+    "kind, names", [(SelfAttention2d, ("query", "key")), (NonLocal, ("theta", "phi"))]
+)
+def test_composes_with_weights_set_by_hand(kind: type, names: tuple[str, str]):
+    """What a layer's `out_channels` says was once true."""
+    module, x = kind(16).eval(), torch.randn(2, 16, 5, 3)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter)
+    whole = module(x)
+    for name in names:  # rows of zeros change no score
+        part = getattr(module, name)
+        for of_part, tensor in list(part.named_parameters()):
+            wider = torch.cat([tensor, torch.zeros_like(tensor)]).detach()
+            setattr(part, of_part, nn.Parameter(wider))
+    assert_close(module(x), whole)

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 import torch
-from cases import CASES, Case, every_case, every_size, those
+from cases import CASES, Case, every_case, every_form, every_size, those
 from machine import compiler
 from places import ROOT
 from torch import Tensor
@@ -53,7 +53,7 @@ def with_gradient(module, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.slow
-@every_case
+@every_form
 @every_size
 def test_compilation_in_one_graph_changes_nothing(case: Case, size: str, unchecked):
     torch._dynamo.reset()
@@ -87,7 +87,7 @@ def test_an_exported_program_runs_at_other_sizes(case: Case, unchecked):
 
 
 @pytest.mark.slow
-@every_case
+@every_form
 def test_onnx_runtime_runs_it_at_other_sizes(case: Case, unchecked, tmp_path: Path):
     module, path = case.awake(), tmp_path / "module.onnx"
     torch.onnx.export(

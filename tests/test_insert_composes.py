@@ -17,7 +17,7 @@ from torch.fx.experimental.optimization import fuse
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
-from attn_lib import AttentionModule, SpatialGate, insert, record, remove
+from attn_lib import AttentionModule, SpatialGate, available, insert, record, remove
 
 
 def runs(model: nn.Module, x: Tensor) -> tuple[Tensor, int]:
@@ -164,8 +164,13 @@ def test_removing_nothing_is_refused():
         remove(insert(network(), "cbam", "stage"), "cbam", after="stem")
 
 
-@every_name
-@pytest.mark.parametrize("after", ["blocks", "blocks.6", "blocks.6.0", "conv_stem"])
+@pytest.mark.parametrize(
+    "name, after",
+    [
+        *((name, "blocks.6") for name in available()),
+        *(("cbam", after) for after in ("blocks", "blocks.6.0", "conv_stem")),
+    ],
+)
 def test_composes_with_timm_s_checkpointing(name: str, after: str):
     model = timm.create_model("efficientnet_lite0", num_classes=5).eval()
     x = torch.randn(1, 3, 64, 64, requires_grad=True)

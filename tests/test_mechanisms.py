@@ -73,7 +73,7 @@ def test_a_class_of_one_s_own_goes_in():
 @pytest.mark.parametrize(
     "kind, says",
     {
-        "cbam": "CBAM has no option ratio; it has reduction, kernel_size, norm",
+        "cbam": "CBAM has no option ratio; it has reduction, kernel_size, norm, released_start",
         SpatialGate: "SpatialGate has no option ratio; it has kernel_size, norm",
         SqueezeExcitation: "SqueezeExcitation has no option ratio; it has reduction, bias",
     }.items(),

@@ -163,7 +163,8 @@ def with_gradient(module, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.slow
-@every_model
+# These hold the others, and compiling takes seconds.
+@pytest.mark.parametrize("model", MODELS[3:], ids=lambda model: model.name)
 def test_compilation_in_one_graph_changes_nothing(model: Model, unchecked):
     torch._dynamo.reset()
     module, x = model.make(), torch.randn(model.shape)
@@ -195,7 +196,7 @@ def test_an_exported_program_runs_at_other_sizes(model: Model, unchecked):
 
 
 @pytest.mark.slow
-# The others hold Attention, FeedForward and Transformer, and writing a graph takes seconds.
+# These hold the others, and writing a graph takes seconds.
 @pytest.mark.parametrize("model", MODELS[3:], ids=lambda model: model.name)
 def test_onnx_runtime_runs_it_at_other_sizes(model: Model, unchecked, tmp_path: Path):
     module, path = model.make().eval(), tmp_path / "module.onnx"

@@ -7,9 +7,9 @@ makes evidence/compare_<task>.json of all tasks, or of some: five seeds of each 
 networks of seed 0 that a task keeps. What is there already is not made again: a run that was stopped goes on.
 """
 
+import copy
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,51 +17,16 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..data import (
-    LocatedImages,
-    cluttered_digits,
-    cued_digits,
-    paired_digits,
-    real_images,
-    sized_digits,
-)
+from ..data import LocatedImages
 from ..instruments.recording import record
 from . import zoo
+from .ablations import ABLATIONS
 from .commands import EVIDENCE, add_folder, as_given, command
 from .networks import HostCNN
-from .runs import collect
-from .training import accuracy, evaluate, fit, machine
-
-# The host's arguments under the name of what they put in. frozen_gate, pointwise, even_kernels are controls.
-COMPARED: dict[str, dict[str, Any]] = {
-    "none": {},
-    "self_attention": {"slot": "self_attention"},
-    "squeeze_excitation": {"slot": "squeeze_excitation"},
-    "cbam": {"slot": "cbam"},
-    "selective_kernel": {"slot": "selective_kernel"},
-    "efficient_channel": {"slot": "efficient_channel"},
-    "non_local_embedded_gaussian": {"slot": "non_local", "mode": "embedded_gaussian"},
-    "attention_pooling": {"readout": "attention"},
-    "frozen_gate": {"slot": "frozen_gate"},
-    "pointwise": {"slot": "pointwise"},
-    "even_kernels": {"slot": "even_kernels"},
-    "non_local_dot_product": {"slot": "non_local", "mode": "dot_product"},
-    "non_local_gaussian": {"slot": "non_local", "mode": "gaussian"},
-    "non_local_concatenation": {"slot": "non_local", "mode": "concatenation"},
-}
-# What single chapters ask: a gate that starts loud and learns, a module behind every convolution, CBAM in parts
-# and in other orders, efficient channel attention whose neighbours are drawn by lot, or none.
-SLOTS: dict[str, dict[str, Any]] = COMPARED | {
-    "loud_gate": {"slot": "loud_gate"},
-    "squeeze_excitation_everywhere": {"slot": "squeeze_excitation", "everywhere": True},
-    "selective_kernel_everywhere": {"slot": "selective_kernel", "everywhere": True},
-    "channel_gate": {"slot": "channel_gate"},
-    "spatial_gate": {"slot": "spatial_gate"},
-    "positions_first": {"slot": "positions_first"},
-    "parallel": {"slot": "parallel"},
-    "shuffled_channels": {"slot": "shuffled_channels"},
-    "no_neighbours": {"slot": "efficient_channel", "kernel_size": 1},
-}
+from .runs import collect, machine
+from .scoring import accuracy, calibrate, evaluate
+from .tasks import CALIBRATED, SLOTS, TASKS, TESTED, TRAINED, VARIED, Task
+from .training import fit
 
 
 @torch.no_grad()
@@ -83,81 +48,11 @@ PROBES: dict[str, dict[str, Callable[[HostCNN, LocatedImages], Any]]] = {
     for slot in ("selective_kernel", "selective_kernel_everywhere")
 }
 
-_GATES = ("loud_gate", "squeeze_excitation_everywhere")
-_PARTS = ("channel_gate", "spatial_gate", "positions_first", "parallel")
-_NEIGHBOURS = ("shuffled_channels", "no_neighbours")
-
-
-@dataclass(frozen=True)
-class Task:
-    """One question for all networks. Steps and difficulty were chosen on the validation split with seed 0.
-
-    Attributes:
-        data: from a split and a number of images, and a seed where images are painted, to images.
-        classes: how many answers there are.
-        slots: what is put in.
-        steps: of training, in batches of `BATCH`.
-        options: of the test's data.
-        varied: arguments of the data that further tests vary one by one, and their values.
-        keep: the slots whose networks of seed 0 become checkpoints, and under which names.
-    """
-
-    data: Callable[..., LocatedImages]
-    classes: int = 10
-    slots: tuple[str, ...] = tuple(COMPARED)
-    steps: int = 600
-    options: dict[str, int] = field(default_factory=lambda: {"seed": 1})
-    varied: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    keep: dict[str, str] = field(default_factory=dict)
-
-
-def fashion(split: str, count: int) -> LocatedImages:
-    """Fashion-MNIST, the second data set: real, and with no clutter to ignore."""
-    return real_images("fashion_mnist", split, count)
-
-
-TASKS = {
-    "where": Task(
-        cluttered_digits,
-        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS),
-        steps=1_000,
-        varied={"fragments": (0, 6, 12, 18, 24)},
-        keep={slot: f"host_{slot}" for slot in COMPARED},
-    ),
-    "what": Task(
-        cued_digits,
-        classes=4,
-        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS),
-        keep={"squeeze_excitation_everywhere": "host_squeeze_excitation_everywhere"},
-    ),
-    "what_longer": Task(
-        cued_digits,
-        classes=4,
-        slots=("none", "squeeze_excitation", "efficient_channel", *_NEIGHBOURS),
-        steps=2_400,
-        keep={"efficient_channel": "host_efficient_channel_cued"},
-    ),
-    "scale": Task(
-        sized_digits,
-        slots=(*COMPARED, "selective_kernel_everywhere"),
-        varied={"side": (10, 16, 22, 28, 34)},
-        keep={"selective_kernel_everywhere": "host_selective_kernel_everywhere"},
-    ),
-    "long_range": Task(paired_digits, classes=2, slots=(*COMPARED, *_NEIGHBOURS)),
-    "long_range_longer": Task(
-        paired_digits,
-        classes=2,
-        slots=tuple(slot for slot in COMPARED if slot.startswith("non_local")),
-        steps=2_400,
-    ),
-    "fashion": Task(fashion, options={}),
-}
 BATCH = 64
-TRAINED, TESTED, VARIED = 12_000, 2_000, 1_000  # images
 
 
 def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[HostCNN, dict]:
-    """Train the host with `slot` from `seed` and score it on the test split, before and after.
+    """Train the host with `slot` from `seed` and score it on the test split, before (`calibrate`d) and after.
 
     A seed fixes the order of the images and all weights outside the slot.
 
@@ -176,11 +71,13 @@ def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[Host
     torch.manual_seed(seed)
     model = HostCNN(num_classes=about.classes, **SLOTS[slot])
     train, test = about.data("train", TRAINED), about.data("test", TESTED, **about.options)
-    untrained = evaluate(model, test)
+    fresh = calibrate(copy.deepcopy(model), about.data("train", CALIBRATED))
+    untrained = evaluate(fresh, test)
     seconds, trace = _train(model, train, steps, seed, FOLLOWED.get(slot))
     result: dict[str, Any] = {"slot": slot, "seed": seed, "steps": steps}
     result |= {"cpu_seconds": seconds} | count_work(model, test)
     result |= evaluate(model, test) | {"untrained": untrained}
+    result |= {name: measure(model, test) for name, measure in ABLATIONS.get(slot, {}).items()}
     result |= _vary(model, about, PROBES.get(slot, {}))
     return model, result | trace
 

@@ -1,6 +1,7 @@
 """What is put into the host beside the mechanisms: each leaves something out, to show what that was worth."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -97,6 +98,19 @@ class EvenKernels(SelectiveKernel):
         return seen[0].new_full((b, len(seen), c), 1 / len(seen))
 
 
+class OneKernel(EvenKernels):
+    """One of the two branches of selective kernels, alone: what a second convolution brings, with no second to choose.
+
+    Args:
+        channels: c, the channels of the input and the output.
+        dilation: of its 3×3 kernel.
+    """
+
+    def __init__(self, channels: int, dilation: int = 1):
+        super().__init__(channels, branches=dilation)
+        del self.branches[: dilation - 1]
+
+
 class Pointwise(nn.Module):
     r"""A non-local block whose positions see themselves alone: $x + \mathrm{BN}(W_z W_g x)$.
 
@@ -121,8 +135,10 @@ CONTROLS: dict[str, Callable[..., nn.Module]] = {
     "even_kernels": EvenKernels,
     "frozen_gate": FrozenGate,
     "loud_gate": LoudGate,
+    "one_kernel": OneKernel,
     "parallel": Parallel,
     "pointwise": Pointwise,
     "positions_first": PositionsFirst,
     "shuffled_channels": ShuffledChannels,
+    "wide_kernel": partial(OneKernel, dilation=2),
 }

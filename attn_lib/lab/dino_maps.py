@@ -27,7 +27,7 @@ from .pretrained import (
     VisionTransformer,
     load,
 )
-from .training import machine
+from .runs import machine
 
 SIZE, GRID = 448, 32  # pixels of a photograph's side, and patches
 RELATED, STRIDE = ("astronaut",), 4  # whose relations ship, and one query in how many patches

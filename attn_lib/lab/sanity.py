@@ -1,11 +1,12 @@
 """Does a map depend on what the network has learned? Forget it layer by layer, from the top, and see.
 
-python -m attn_lib.lab.sanity     makes evidence/sanity.json, of the comparison's checkpoints with a map over positions
+python -m attn_lib.lab.sanity     makes evidence/sanity.json, of the comparison's checkpoints with a map over positions,
+                                  each forgotten in five ways
 """
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import scipy.stats
 import torch
@@ -18,17 +19,24 @@ from ..module import AttentionModule
 from . import zoo
 from .commands import add_folder, as_given, command
 from .networks import HostCNN
-from .training import look, machine
+from .runs import machine
+from .scoring import calibrate, look
+from .tasks import CALIBRATED
 
-IMAGES = 1_000
+IMAGES, REDRAWS = 1_000, 5
 
 
-def forgetting(model: nn.Module, fresh: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def forgetting(
+    model: nn.Module, fresh: nn.Module, data: LocatedImages
+) -> Iterator[tuple[str, nn.Module]]:
     """The network, then copies that have forgotten ever more layers, from the classifier down.
+
+    What is forgotten is `calibrate`d: with the statistics of no image it would go dark, not forget.
 
     Args:
         model: trained, a `HostCNN`.
         fresh: the same network with other random weights: what a layer is when it has forgotten.
+        data: images of the training.
 
     Yields:
         the name of the layer that is forgotten last ("" at first), and the network, for as long as it lasts: the
@@ -36,12 +44,14 @@ def forgetting(model: nn.Module, fresh: nn.Module) -> Iterator[tuple[str, nn.Mod
     """
     model = copy.deepcopy(model)
     yield "", model
+    forgotten = nn.ModuleList()
     layers = [f"features.{i}" for i in range(len(model.get_submodule("features")))]  # type: ignore[arg-type]
     for layer in ("classifier", "readout", "slot", *reversed(layers)):
         part = model.get_submodule(layer)
         if part.state_dict():
             part.load_state_dict(fresh.get_submodule(layer).state_dict())
-            yield layer, model
+            forgotten.append(part)
+            yield layer, calibrate(model, data, forgotten)
 
 
 def rank_correlation(
@@ -56,7 +66,9 @@ def rank_correlation(
     return ((first * second).sum(1) / scale.where(scale > 0, torch.inf)).float()
 
 
-def sanity(model: nn.Module, fresh: nn.Module, data: LocatedImages) -> dict[str, list[dict]]:
+def sanity(
+    model: nn.Module, drawn: Sequence[nn.Module], train: LocatedImages, data: LocatedImages
+) -> dict[str, list[dict]]:
     """How far each map over positions stays what it was while the network forgets.
 
     A map that does not change shows the image, not what was learned. A layer above the attention (the
@@ -64,12 +76,14 @@ def sanity(model: nn.Module, fresh: nn.Module, data: LocatedImages) -> dict[str,
 
     Args:
         model: trained, a `HostCNN` with an attention over positions.
-        fresh: the same network with other random weights.
+        drawn: the same network with other random weights, as often as it shall forget.
+        train: images of the training, for `calibrate`.
         data: images with boxes.
 
     Returns:
-        for each of `positional_maps`, a row for each layer forgotten: `layer`, `similarity` to the trained
-        network's map (`rank_correlation`, averaged over images), `mass` and `hit` of `localise`, `accuracy`.
+        for each of `positional_maps`, a row for each layer forgotten: `layer`, and for each of `drawn` in turn
+        `similarity` to the trained network's map (`rank_correlation`, averaged over images), `mass` and `hit` of
+        `localise`, `accuracy`.
 
     Raises:
         ValueError: the model has no attention, or the data no boxes.
@@ -80,44 +94,49 @@ def sanity(model: nn.Module, fresh: nn.Module, data: LocatedImages) -> dict[str,
     if data.boxes is None:
         raise ValueError("sanity wants to know where the objects are; these data have no boxes")
     image = tuple(data.images.shape[2:])
-    trained: dict[str, Tensor] = {}
-    rows: dict[str, list[dict]] = {}
-    for layer, network in forgetting(model, fresh):
-        right, maps = look(network, data)
-        trained = trained or maps
-        for name, of in maps.items():
-            place = localise(of, data.boxes, image)
-            row = {
-                "layer": layer,
-                "similarity": rank_correlation(trained[name], of).mean().item(),
-                "mass": place.mass,
-                "hit": place.hit,
-                "accuracy": right.float().mean().item(),
-            }
-            rows.setdefault(name, []).append(
-                {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
-            )
-    return rows
+    _, trained = look(model, data)
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for fresh in drawn:
+        for layer, network in forgetting(model, fresh, train):
+            right, maps = look(network, data)
+            for name, of in maps.items():
+                place = localise(of, data.boxes, image)
+                measured = {
+                    "similarity": rank_correlation(trained[name], of).mean().item(),
+                    "mass": place.mass,
+                    "hit": place.hit,
+                    "accuracy": right.float().mean().item(),
+                }
+                row = found.setdefault(name, {}).setdefault(layer, {})
+                for measure, value in measured.items():
+                    row.setdefault(measure, []).append(round(value, 4))
+    return {
+        name: [{"layer": layer} | row for layer, row in rows.items()]
+        for name, rows in found.items()
+    }
 
 
 def main() -> None:
     parser = command(__doc__)
     add_folder(parser)
     args = parser.parse_args()
+    train = cluttered_digits("train", CALIBRATED)
     data, found = cluttered_digits("test", IMAGES, seed=1), {}
     for name in zoo.checkpoints():
         made = zoo.card(name)
         if made.get("task") != "where":
             continue
-        torch.manual_seed(made["seed"] + 1_000)
-        model, fresh = zoo.load(name), HostCNN(**made["arguments"])
+        model, drawn = zoo.load(name), []
+        for redraw in range(REDRAWS):
+            torch.manual_seed(1_000 * (1 + redraw) + made["seed"])
+            drawn.append(HostCNN(**made["arguments"]))
         if any(isinstance(part, AttentionModule) for part in model.modules()):
-            found[name] = sanity(model, fresh, data)
+            found[name] = sanity(model, drawn, train, data)
     found = {name: rows for name, rows in found.items() if rows}  # channels have no place
     result = (
         {"command": as_given("attn_lib.lab.sanity")}
         | machine()
-        | {"images": IMAGES, "maps": found}
+        | {"images": IMAGES, "redraws": REDRAWS, "maps": found}
     )
     (args.folder / "sanity.json").write_text(json.dumps(result, indent=1) + "\n")
 

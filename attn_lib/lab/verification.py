@@ -36,8 +36,10 @@ from .pairs import (
     draw_pairs,
     retrieval,
 )
-from .runs import collect
-from .training import fit, machine
+from .runs import collect, machine
+from .scoring import calibrate
+from .tasks import CALIBRATED
+from .training import fit
 
 SEEN, HELD_OUT = range(7), range(7, 10)
 KEPT = ("info_nce", "averaged", "classes")  # whose networks from seed 0 ship
@@ -170,6 +172,7 @@ def run(
     chosen = torch.isin(train.labels, torch.tensor(SEEN))
     groups = draw_groups(train.images[chosen], train.labels[chosen], seed)
     untrained = train_encoder(objective, groups, seed, 0)
+    calibrate(untrained, cluttered_digits("train", CALIBRATED))
     start = time.process_time()
     encoder = train_encoder(objective, groups, seed, steps)
     result: dict[str, Any] = {"cpu_seconds": round(time.process_time() - start, 1)}

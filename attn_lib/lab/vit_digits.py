@@ -3,6 +3,7 @@
 python -m attn_lib.lab.vit_digits     makes evidence/vit.json, five seeds of each, and the checkpoint vit_digits
 """
 
+import copy
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,8 +23,10 @@ from ..vit import SimpleViT
 from . import zoo
 from .commands import add_folder, as_given, command
 from .networks import StemViT
-from .runs import collect
-from .training import accuracy, fit, machine
+from .runs import collect, machine
+from .scoring import accuracy, calibrate
+from .tasks import CALIBRATED
+from .training import fit
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "stem": StemViT,
@@ -126,7 +129,8 @@ def run(arm: str, seed: int, folder: Path, made: dict, steps: int = STEPS) -> di
     torch.manual_seed(seed)
     model = NETWORKS[arm]()
     test = cluttered_digits("test", 2_000, seed=1)
-    untrained = evaluate(model, test)
+    fresh = calibrate(copy.deepcopy(model), cluttered_digits("train", CALIBRATED))
+    untrained = evaluate(fresh, test)
     start, worked = time.perf_counter(), time.process_time()
     fit(
         model,

@@ -13,6 +13,8 @@ from torch import nn
 from ..vit import FeatureViT
 from .networks import HostCNN, StemViT
 from .runs import rounded
+from .scoring import calibrate
+from .tasks import CALIBRATED, TASKS
 
 WEIGHTS = Path(__file__).parent / "weights"
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -57,7 +59,8 @@ def load(name: str, *, trained: bool = True) -> nn.Module:
 
     Args:
         name: one of `checkpoints()`.
-        trained: False gives its untrained twin, the weights that the training started from.
+        trained: False gives its untrained twin, the weights that the training started from, `calibrate`d on
+            images of the training.
 
     Raises:
         ValueError: no checkpoint has that name, or its file is not the one that its card describes.
@@ -67,7 +70,7 @@ def load(name: str, *, trained: bool = True) -> nn.Module:
         torch.manual_seed(made["seed"])
         network = _NETWORKS[made["network"]](**made["arguments"])
     if not trained:
-        return network.eval()
+        return calibrate(network, TASKS[made.get("task", "where")].data("train", CALIBRATED))
     path = WEIGHTS / f"{name}.safetensors"
     if (digest := _sha256(path)) != made["sha256"]:
         raise ValueError(

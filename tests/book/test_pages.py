@@ -3,6 +3,7 @@
 import pytest
 import yaml
 from axe_playwright_python.base import AXE_SCRIPT, AxeResults
+from fonts import every_screen
 from places import BUILT, ROOT
 
 from attn_lib.figures.base import FIGURES
@@ -16,8 +17,7 @@ PAGES = [
 ]
 
 
-@pytest.mark.every_font
-@pytest.mark.parametrize("width", [1200, 390])
+@every_screen
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_quiet_and_fits(visit, name, width):
     wide = visit(name, width=width).evaluate(
@@ -51,8 +51,9 @@ KINDS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 390])
+# The largest cost of all tests: each scheme and each width once, for colours and widths have little to do with one
+# another.
+@pytest.mark.parametrize("width, scheme", [(1200, "light"), (390, "dark")])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible(visit, name, width, scheme):
     page = visit(name, width=width, scheme=scheme)

@@ -17,6 +17,7 @@ from explorers import (
     published,
     set_in_both,
 )
+from fonts import every_screen
 from test_attention_explorer import many
 
 from attn_lib import record
@@ -46,8 +47,7 @@ def test_without_scripts_pictures_with_words_stand_in(visit, name, which):
     assert len(still.get_attribute("aria-label").split()) > 10
 
 
-@pytest.mark.every_font
-@pytest.mark.parametrize("width", [1200, 390])
+@every_screen
 @every_published
 def test_nothing_jumps_when_a_figure_comes_alive(visit, name, which, width):
     dead, alive = (

@@ -3,8 +3,6 @@
 import itertools
 import json
 import re
-import subprocess
-import sys
 
 import pytest
 import sympy
@@ -149,11 +147,7 @@ def test_growth_is_the_power_of_the_formula():
     assert "means</span>" in means.still() and 'class="attn-curve' not in means.still()
 
 
-def test_it_is_the_same_bytes_each_time_and_in_each_process():
-    code = "from test_cost_explorer import explorer; print(explorer().to_html())"
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, 'tests/figures'); {code}"]
-    twin = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert explorer().to_html() == explorer().to_html() == twin.stdout.rstrip("\n")
+def test_it_weighs_little():
     assert explorer().weight() < 10_000
 
 

@@ -1,6 +1,7 @@
 """CostExplorer in the built page: what stands where, with its script and without, and that it stays there."""
 
 import pytest
+from fonts import every_screen
 from test_cost_explorer_page import PAGE, TAG, figure_on
 
 from attn_lib.figures.cost.chart import HEIGHT
@@ -13,9 +14,8 @@ PLACES = """figure => [...figure.querySelectorAll("tr, td, .attn-control, .attn-
 })"""
 
 
-@pytest.mark.every_font
 @pytest.mark.parametrize("family", ["sans-serif", "monospace", "serif"])
-@pytest.mark.parametrize("width", [1200, 390])
+@every_screen
 def test_nothing_jumps_whatever_one_chooses(visit, width, family):
     page = visit(PAGE, width=width)
     page.add_style_tag(content=f"{TAG} {{ font-family: {family}; }}")
@@ -33,8 +33,7 @@ def test_nothing_jumps_whatever_one_chooses(visit, width, family):
         assert figure_on(page).evaluate(PLACES) == before, traits
 
 
-@pytest.mark.every_font
-@pytest.mark.parametrize("width", [1200, 390])
+@every_screen
 def test_life_moves_nothing_and_no_label_is_cut(visit, width):
     dead = figure_on(visit(PAGE, java_script_enabled=False, width=width)).evaluate(PLACES)
     page = visit(PAGE, width=width)

@@ -2,10 +2,7 @@
 
 import html
 import json
-import os
 import re
-import subprocess
-import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -100,20 +97,6 @@ def test_ids_in_a_plot_are_only_those_that_it_refers_to():
 
 
 @pytest.mark.slow
-def test_a_figure_is_the_same_bytes_each_time_and_in_each_process():
-    code = "from test_explore import *; print(squares().to_html() + curves().to_html())"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    twin = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    once, again = (squares().to_html() + curves().to_html() for _ in range(2))
-    assert once == again == twin.stdout.rstrip("\n")
-
-
 def test_the_published_figure_holds_all_and_text_is_never_markup():
     name = "</script><img src=x onerror=alert(1)>"
     figure = explore(

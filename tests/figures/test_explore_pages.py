@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from browsing import in_jupyter, payload
+from fonts import every_screen
 from playwright.sync_api import Locator, Page
 
 from attn_lib.figures import FrameExplorer, LivingFigure
@@ -118,8 +119,7 @@ def place(figure: Locator, part: str) -> dict:
     )
 
 
-@pytest.mark.every_font
-@pytest.mark.parametrize("width", [1200, 390])
+@every_screen
 @pytest.mark.parametrize("which", [0, 1])
 def test_nothing_jumps_when_a_figure_comes_alive(visit, which, width):
     still = figures(visit(PAGE, java_script_enabled=False, width=width)).nth(which)

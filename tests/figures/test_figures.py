@@ -3,7 +3,11 @@
 import base64
 import html
 import io
+import json
+import os
 import re
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import pytest
@@ -121,3 +125,28 @@ def test_every_figure_s_script_is_in_the_page_s():
     for figure in FIGURES:
         assert script.count(f'define("{figure.tag}"') == 1
     assert "export default" not in script and "import " not in script
+
+
+TWINS = """
+from test_attention_explorer import many
+from test_channel_explorer import gates, shares
+from test_cost_explorer import explorer
+from test_explore import curves, squares
+from test_tracer import tracer
+
+made = [many(links=3), gates(), shares(), explorer(), curves(), squares(), tracer()]
+"""
+
+
+def test_each_figure_is_the_same_bytes_each_time_and_in_each_process():
+    def pages() -> list[str]:
+        names: dict = {}
+        exec(TWINS, names)
+        assert {type(figure) for figure in names["made"]} == set(FIGURES)
+        return [figure.to_html() for figure in names["made"]]
+
+    code = TWINS + "import json; print(json.dumps([figure.to_html() for figure in made]))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
+    run = {"capture_output": True, "text": True, "check": True, "env": environment}
+    twin = subprocess.run([sys.executable, "-c", code], **run)
+    assert pages() == pages() == json.loads(twin.stdout)

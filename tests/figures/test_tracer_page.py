@@ -5,6 +5,7 @@ import html
 import pytest
 import torch
 from browsing import in_jupyter, payload
+from fonts import every_screen
 from playwright.sync_api import Locator, Page
 
 from attn_lib import CBAM, SelfAttention2d
@@ -141,8 +142,7 @@ def test_boxes_are_to_scale(visit, figures, width):
         assert sides == pytest.approx([told["across"] * bar, told["down"] * bar], rel=0.02)
 
 
-@pytest.mark.every_font
-@pytest.mark.parametrize("width", [1200, 768, 390])
+@every_screen
 @pytest.mark.parametrize("which", [0, 1])
 def test_nothing_jumps_when_it_comes_alive_nor_from_line_to_line(visit, figures, width, which):
     dead = tracer(visit(GALLERY, java_script_enabled=False, width=width), which)

@@ -14,22 +14,15 @@ from places import ROOT
 
 from attn_lib.data import cued_digits
 from attn_lib.lab import comparison, zoo
-from attn_lib.lab.comparison import (
-    FOLLOWED,
-    PROBES,
-    SLOTS,
-    TASKS,
-    compare,
-    count_work,
-    run,
-)
+from attn_lib.lab.comparison import FOLLOWED, PROBES, compare, count_work, run
 from attn_lib.lab.networks import HostCNN
+from attn_lib.lab.tasks import SLOTS, TASKS
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Few images: what is tested is not how well it learns."""
-    for name in ("TRAINED", "TESTED", "VARIED"):
+    for name in ("TRAINED", "TESTED", "VARIED", "CALIBRATED"):
         monkeypatch.setattr(comparison, name, 80)
 
 
@@ -45,7 +38,7 @@ SMALL = """
 import sys
 from pathlib import Path
 from attn_lib.lab import comparison
-comparison.TRAINED = comparison.TESTED = comparison.VARIED = 80
+comparison.TRAINED = comparison.TESTED = comparison.VARIED = comparison.CALIBRATED = 80
 comparison.compare("what", ["none", "squeeze_excitation"], 2, steps=30, folder=Path(sys.argv[1]))
 """
 

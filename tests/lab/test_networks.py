@@ -17,6 +17,7 @@ from attn_lib.lab.controls import (
     EvenKernels,
     FrozenGate,
     LoudGate,
+    OneKernel,
     Parallel,
     Pointwise,
     PositionsFirst,
@@ -95,6 +96,15 @@ def test_even_kernels_are_selective_kernels_that_do_not_select():
     half = torch.full((2, 2, 32), 0.5)
     assert_close(even.eval()(x), selective.eval().reweight(x, half))
     assert all(name.startswith("branches.") for name, _ in even.named_parameters())
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_one_kernel_is_a_branch_of_selective_kernels_alone(dilation: int):
+    one, both = OneKernel(32, dilation).eval(), EvenKernels(32).eval()
+    one.branches[0].load_state_dict(both.branches[dilation - 1].state_dict())
+    x = torch.rand(2, 32, 7, 9)
+    assert_close(one(x), both.branches[dilation - 1](x))
+    assert all(name.startswith("branches.0.") for name, _ in one.named_parameters())
 
 
 def test_pointwise_starts_as_the_identity_and_positions_stay_alone():

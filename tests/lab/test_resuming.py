@@ -17,7 +17,8 @@ from torch import nn
 
 from attn_lib.data import LocatedImages, cluttered_digits
 from attn_lib.lab.networks import HostCNN
-from attn_lib.lab.training import accuracy, classify, fit
+from attn_lib.lab.scoring import accuracy
+from attn_lib.lab.training import classify, fit
 
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "lab"))),

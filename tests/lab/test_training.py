@@ -1,5 +1,6 @@
 """Training lowers the loss the same way every time, and scores are what they say."""
 
+import copy
 import re
 import warnings
 from pathlib import Path
@@ -22,13 +23,8 @@ from attn_lib import SpatialGate, available
 from attn_lib.data import LocatedImages, Pictures, cluttered_digits
 from attn_lib.lab.controls import CONTROLS
 from attn_lib.lab.networks import HostCNN
-from attn_lib.lab.training import (
-    accuracy,
-    classify,
-    evaluate,
-    fit,
-    look,
-)
+from attn_lib.lab.scoring import accuracy, calibrate, evaluate, look
+from attn_lib.lab.training import classify, fit
 
 
 def tiny_run(seed: int = 0, **options) -> tuple[nn.Module, list[float]]:
@@ -266,3 +262,29 @@ def test_batches_do_not_change_what_is_seen(options: dict, name: str):
     assert torch.equal(right, in_parts)
     torch.testing.assert_close(maps[name], same[name])
     assert right.float().mean().item() == pytest.approx(evaluate(model, data)["accuracy"])
+
+
+@torch.no_grad()
+def spread(model: HostCNN, data: LocatedImages) -> float:
+    return copy.deepcopy(model).features(data.images).std().item()
+
+
+def test_calibration_gives_a_fresh_network_the_features_that_training_finds():
+    data = cluttered_digits("train", 256, size=20)
+    torch.manual_seed(0)
+    model = HostCNN("selective_kernel", width=4).eval()
+    weights = {name: p.clone() for name, p in model.named_parameters()}
+    before = spread(model.eval(), data)
+    assert calibrate(model, data) is model and not model.training
+    after = spread(model, data)
+    wanted = spread(model.train(), data)
+    assert before < 0.2 * wanted and after == pytest.approx(wanted, rel=0.05)
+    assert all(torch.equal(weights[name], p) for name, p in model.named_parameters())
+    assert {m.momentum for m in model.modules() if isinstance(m, nn.BatchNorm2d)} == {0.1}
+
+
+def test_calibrating_what_has_no_batch_normalisation_changes_nothing():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1200, 3))
+    before = copy.deepcopy(model.state_dict())
+    calibrate(model, cluttered_digits("train", 8, size=20))
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
