@@ -142,7 +142,9 @@ def test_each_figure_is_the_same_bytes_each_time_and_in_each_process():
     def pages() -> list[str]:
         names: dict = {}
         exec(TWINS, names)
-        assert {type(figure) for figure in names["made"]} == set(FIGURES)
+        assert {type(figure).__name__ for figure in names["made"]} == {
+            figure.__name__ for figure in FIGURES
+        }
         return [figure.to_html() for figure in names["made"]]
 
     code = TWINS + "import json; print(json.dumps([figure.to_html() for figure in made]))"
