@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+import attn_lib.figures
 from attn_lib.figures import (
     QUANTITIES,
     page_script,
@@ -139,12 +140,14 @@ made = [many(links=3), gates(), shares(), explorer(), curves(), squares(), trace
 
 
 def test_each_figure_is_the_same_bytes_each_time_and_in_each_process():
+    # By name: tests make figures of their own.
+    kinds = {figure.__name__ for figure in FIGURES}
+    shipped = kinds & set(attn_lib.figures.__all__)
+
     def pages() -> list[str]:
         names: dict = {}
         exec(TWINS, names)
-        assert {type(figure).__name__ for figure in names["made"]} == {
-            figure.__name__ for figure in FIGURES
-        }
+        assert {type(figure).__name__ for figure in names["made"]} == shipped
         return [figure.to_html() for figure in names["made"]]
 
     code = TWINS + "import json; print(json.dumps([figure.to_html() for figure in made]))"
