@@ -52,7 +52,7 @@ BATCH = 64
 
 
 def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[HostCNN, dict]:
-    """Train the host with `slot` from `seed` and score it on the test split, before (`calibrate`d) and after.
+    """Train the host with `slot` from `seed` and score it on the test split, before, by `calibrate`, and after.
 
     A seed fixes the order of the images and all weights outside the slot.
 

@@ -31,7 +31,7 @@ def forgetting(
 ) -> Iterator[tuple[str, nn.Module]]:
     """The network, then copies that have forgotten ever more layers, from the classifier down.
 
-    What is forgotten is `calibrate`d: with the statistics of no image it would go dark, not forget.
+    `calibrate` goes over what is forgotten: with the statistics of no image it would go dark, not forget.
 
     Args:
         model: trained, a `HostCNN`.

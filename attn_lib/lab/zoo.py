@@ -59,7 +59,7 @@ def load(name: str, *, trained: bool = True) -> nn.Module:
 
     Args:
         name: one of `checkpoints()`.
-        trained: False gives its untrained twin, the weights that the training started from, `calibrate`d on
+        trained: False gives its untrained twin, the weights that the training started from, and `calibrate` on
             images of the training.
 
     Raises:
