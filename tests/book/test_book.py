@@ -92,7 +92,7 @@ def test_a_chapter_asks_to_predict_to_implement_and_to_find_a_bug(path):
 @every_chapter
 def test_what_teaches_is_open_and_the_rest_is_folded(path):
     for cell in cells(path, "code")[1:]:
-        folds = {"hide-cell", "hide-input"} & set(cell.metadata.get("tags", []))
+        folds = {"hide-cell", "hide-input", "remove-cell"} & set(cell.metadata.get("tags", []))
         if "grade(" in cell.source:
             # Where a reader runs them, checks and solutions are folded as well.
             assert folds and cell.metadata["cellView"] == "form", cell.source
