@@ -92,9 +92,10 @@ def test_a_chapter_asks_to_predict_to_implement_and_to_find_a_bug(path):
 @every_chapter
 def test_what_teaches_is_open_and_the_rest_is_folded(path):
     for cell in cells(path, "code")[1:]:
-        folds = {"hide-cell", "hide-input", "remove-cell"} & set(cell.metadata.get("tags", []))
-        if "grade(" in cell.source:
-            # Where a reader runs them, checks and solutions are folded as well.
+        tags = set(cell.metadata.get("tags", []))
+        folds = {"hide-cell", "hide-input", "remove-cell"} & tags
+        if "grade(" in cell.source or "remove-cell" in tags:
+            # Where a reader runs them, checks, of answers and of sentences, and solutions are folded as well.
             assert folds and cell.metadata["cellView"] == "form", cell.source
             assert cell.metadata["jupyter"] == {"source_hidden": True}, cell.source
         drawn = re.search(r"\b(show|show_images|explore|\w+(Explorer|Tracer))\(", cell.source)

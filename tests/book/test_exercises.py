@@ -91,7 +91,5 @@ def test_wrong_answers_are_refused_with_a_sentence(path, check, answer, solution
     for name, one in {**wrong, "its stub": namespace(path)[answer], **STRANGE}.items():
         text = said(path, check, one, capsys)
         assert re.fullmatch(r"Not yet: .{3,240}", text), (name, text)
-        assert "it raises" not in text or name in {"raises", *STRANGE} or "rais" in name, (
-            name,
-            text,
-        )
+        # Wrong by what it gives: what a slip of the pen raises would prove nothing of the check.
+        assert name in STRANGE or "it raises" not in text, (name, text)
