@@ -26,7 +26,17 @@ from .networks import HostCNN
 from .pairs import Pairs, area_under_curve, draw_groups, draw_pairs
 from .runs import collect, machine
 from .training import fit
-from .verification import BATCH, HEADS, LEARNING_RATE, SEEN, STEPS, VIT, features, pair_sets
+from .verification import (
+    BATCH,
+    HEADS,
+    LEARNING_RATE,
+    SEEN,
+    STEPS,
+    VIT,
+    features,
+    pair_sets,
+    same_or_not,
+)
 
 
 class Nothing(nn.Module):
@@ -48,10 +58,6 @@ def unit_length(maps: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     return maps / maps.mean((2, 3), keepdim=True).norm(dim=1, keepdim=True)
 
 
-def cross_entropy(model: nn.Module, batch: Pairs) -> Tensor:
-    return F.binary_cross_entropy_with_logits(model(batch.differences()), batch.same.float())
-
-
 def averaged(model: nn.Module, batch: Pairs) -> Tensor:
     """The notes' loss where the notes have it: on the scores of pairs."""
     return averaged_contrast(model(batch.differences()), batch.same)
@@ -71,18 +77,18 @@ _CUTS: dict[str, tuple[Callable[[], nn.Module], bool, Loss]] = {
     f"{tokens}{', no attention' * bare}{', unit length' * unit}": (
         (_plain if bare else _vit)(tokens=tokens),
         unit,
-        cross_entropy,
+        same_or_not,
     )
     for tokens in ("channel", "space")
     for bare in (False, True)
     for unit in (False, True)
 }
 ARMS = _CUTS | {
-    "channel, groups of 8": (_vit(group=8), False, cross_entropy),
-    "channel, one group": (_vit(group=32), False, cross_entropy),
+    "channel, groups of 8": (_vit(group=8), False, same_or_not),
+    "channel, one group": (_vit(group=32), False, same_or_not),
     "channel, averaged loss": (_vit(), False, averaged),
-    "distance": (HEADS["distance"], False, cross_entropy),
-    "distance, unit length": (HEADS["distance"], True, cross_entropy),
+    "distance": (HEADS["distance"], False, same_or_not),
+    "distance, unit length": (HEADS["distance"], True, same_or_not),
 }
 
 

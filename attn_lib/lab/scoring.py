@@ -89,19 +89,22 @@ def calibrate(
     """
     kind = nn.modules.batchnorm._BatchNorm
     norms = [layer for layer in (part or model).modules() if isinstance(layer, kind)]
-    if not norms:
-        return model.eval()
     model.eval()
+    if not norms:
+        return model
     usual = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train().reset_running_stats()
         norm.momentum = None  # of all batches alike
     device, data = next(model.parameters()).device, batched(data)
-    for some in torch.arange(len(data)).split(128):
-        model(data[some].images.to(device))
-    for norm, momentum in zip(norms, usual, strict=True):
-        norm.momentum = momentum
-    return model.eval()
+    try:
+        for some in torch.arange(len(data)).split(128):
+            model(data[some].images.to(device))
+    finally:
+        for norm, momentum in zip(norms, usual, strict=True):
+            norm.momentum = momentum
+        model.eval()
+    return model
 
 
 @torch.no_grad()

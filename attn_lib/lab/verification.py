@@ -76,7 +76,8 @@ HEADS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def _same(model: nn.Module, batch: Pairs) -> Tensor:
+def same_or_not(model: nn.Module, batch: Pairs) -> Tensor:
+    """Cross-entropy of a head's scores with whether the pairs are of one class."""
     return F.binary_cross_entropy_with_logits(model(batch.differences()), batch.same.float())
 
 
@@ -130,7 +131,7 @@ def run_heads(
         heads[name] = head = make()
         start = time.process_time()
         fit(
-            head, pairs, loss=_same, steps=steps, batch_size=BATCH,
+            head, pairs, loss=same_or_not, steps=steps, batch_size=BATCH,
             learning_rate=LEARNING_RATE, seed=seed,
         )  # fmt: skip
         scores[name] = {"cpu_seconds": round(time.process_time() - start, 1)} | {
