@@ -90,6 +90,8 @@ def _tensors_difference(mine: Any, right: Tensor, tolerance: float) -> str:
         return f"a tensor is wanted, not {_said(mine)}"
     if mine.shape != right.shape:
         return f"the shape is {tuple(mine.shape)}, not {tuple(right.shape)}"
+    if mine.is_complex():
+        return "real numbers are wanted, not complex ones"
     apart = (mine.detach().double() - right.detach().double()).abs()
     if not apart.isfinite().all():
         return "some numbers are not finite"
@@ -112,8 +114,8 @@ def _said(thing: Any) -> str:
     """What an answer gave, in few letters."""
     if isinstance(thing, Tensor) and thing.numel() == 1:
         thing = thing.item()
-    if isinstance(thing, Tensor):
-        return f"a tensor of {tuple(thing.shape)}"
+    if hasattr(thing, "shape"):
+        return f"{type(thing).__name__} of shape {tuple(thing.shape)}"
     if isinstance(thing, float):
         return f"{thing:.4g}"
     if isinstance(thing, AbstractSet):

@@ -25,6 +25,7 @@ from .encoders import train_encoder
 from .networks import HostCNN
 from .pairs import Pairs, area_under_curve, draw_groups, draw_pairs
 from .runs import collect, machine
+from .tasks import TESTED, TRAINED
 from .training import fit
 from .verification import (
     BATCH,
@@ -115,7 +116,7 @@ def run(
     """
     make, unit, loss = ARMS[arm]
     length = unit_length if unit else lambda maps: maps
-    found = _maps(seed, encoder_steps, "validation", 12_000)
+    found = _maps(seed, encoder_steps, "validation", TRAINED)
     chosen = torch.isin(found["labels"], torch.tensor(SEEN))
     maps, labels = length(found["maps"][chosen]), found["labels"][chosen]
     torch.manual_seed(seed)
@@ -126,7 +127,7 @@ def run(
         batch_size=BATCH, learning_rate=LEARNING_RATE, seed=seed, progress=False,
     )  # fmt: skip
     result: dict[str, Any] = {"cpu_seconds": round(time.process_time() - start, 1)}
-    test = _maps(seed, encoder_steps, "test", 2_000)
+    test = _maps(seed, encoder_steps, "test", TESTED)
     for kind, pairs in pair_sets(test | {"maps": length(test["maps"])}).items():
         pooled = pairs.features.mean((2, 3))
         cosine = F.cosine_similarity(pooled[pairs.first], pooled[pairs.second])

@@ -11,6 +11,13 @@ from attn_lib.lab.heads import ARMS, VIT, run, unit_length, without_attention
 from attn_lib.vit import FeatureViT
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Few images: what is tested is not how well it learns."""
+    for name in ("TRAINED", "TESTED"):
+        monkeypatch.setattr(heads, name, 200)
+
+
 def test_features_of_unit_length_have_averages_of_length_1():
     maps = torch.rand(6, 32, 5, 4)
     averages = unit_length(maps).mean((2, 3))
