@@ -1,5 +1,6 @@
 """The book's sources and its built pages, read as text."""
 
+import ast
 import functools
 import os
 import re
@@ -54,6 +55,30 @@ def test_the_first_cell_fetches_the_library_where_it_is_missing_and_is_folded(pa
 def test_code_cells_are_short(path):
     lengths = {cell.id: len(cell.source.splitlines()) for cell in cells(path, "code")}
     assert max(lengths.values()) <= 35, lengths
+
+
+def statements(cell) -> list[ast.stmt]:
+    return ast.parse(re.sub(r"^\s*%.*", "    pass", cell.source, flags=re.MULTILINE)).body
+
+
+@every_notebook
+def test_a_figure_is_the_last_word_of_its_cell(path):
+    """What makes a figure and is not the last expression shows nothing."""
+    for cell in cells(path, "code"):
+        for statement in statements(cell)[:-1]:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+                called = ast.unparse(statement.value.func)
+                assert not re.search(r"^explore$|(Explorer|Tracer)$", called), cell.id
+
+
+@every_notebook
+def test_what_checks_a_sentence_leaves_no_empty_fold(path):
+    for cell in cells(path, "code"):
+        *_, last = statements(cell)
+        while isinstance(last, ast.For):
+            *_, last = last.body
+        if isinstance(last, ast.Assert) and not cell.outputs:
+            assert "remove-cell" in cell.metadata.get("tags", []), cell.id
 
 
 @every_notebook
