@@ -12,8 +12,9 @@ NOTEBOOKS := $(sort $(wildcard book/*/*.ipynb))
 LIBRARY := $(shell find attn_lib -type f -not -path '*/__pycache__/*') benchmarks/mechanisms.json
 PAGES := _config.yml _toc.yml $(shell find book -type f -not -path '*/.*' -not -path '*/__pycache__/*')
 
-# Side by side, each on one thread; each that wants a browser has its own.
-PYTEST := env OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
+# What runs side by side keeps to one thread; each test process that wants a browser has its own.
+ONE_THREAD := env OMP_NUM_THREADS=1
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n logical --maxprocesses 4
 SUMMARY := --show '[0-9]+ (passed|failed|errors?)\b.* in '
 
 TORCH := 2.13.0
@@ -105,6 +106,6 @@ clean:
 # Which pages are executed anew, and why, is decided, and said, in book/_ext/freshness.py.
 _build/.book: requirements.txt $(LIBRARY) $(PAGES) | .venv/.ready
 	@mkdir -p _build && touch _build/.begun  # what changes from here on makes the book stale
-	@$(STEP) --show '^(\[ *[0-9]|Executed anew|No page)' "book" $(BIN)/python $(BIN)/jupyter-book build book \
+	@$(STEP) --show '^(\[ *[0-9]|Executed|No page)' "book" $(ONE_THREAD) $(BIN)/python $(BIN)/jupyter-book build book \
 	  --config _config.yml --toc "$(CURDIR)/_toc.yml" --path-output . -q -W -n --keep-going
 	@mv _build/.begun $@

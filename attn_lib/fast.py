@@ -60,11 +60,13 @@ def _is_pointwise(layer: nn.Module) -> TypeGuard[nn.Conv1d | nn.Conv2d | nn.Conv
     )
 
 
-def one_kernel(pooled: Float[Tensor, "b 2 h w"], layer: nn.Module) -> Float[Tensor, "b 1 h w"]:
+def convolve_pair(
+    pooled: Float[Tensor, "b 2 h w"], layer: nn.Module
+) -> Float[Tensor, "b 1 h w"]:
     """`layer(pooled)`. On a processor a kernel from two channels to one is slow, and each channel for itself is not:
     of large maps the images of a batch stand side by side as channels of one."""
     fits = not is_traced() and pooled.device.type == "cpu" and not pooled.requires_grad
-    if not (fits and len(pooled) and pooled[0, 0].numel() >= 256 and _is_one_kernel(layer)):
+    if not (fits and len(pooled) and pooled[0, 0].numel() >= 256 and _is_pair_kernel(layer)):
         return layer(pooled)
     b, _, h, w = pooled.shape
     kernels = layer.weight.transpose(0, 1).repeat(b, 1, 1, 1)
@@ -74,7 +76,7 @@ def one_kernel(pooled: Float[Tensor, "b 2 h w"], layer: nn.Module) -> Float[Tens
     return each.view(b, 2, h, w).sum(1, keepdim=True)
 
 
-def _is_one_kernel(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+def _is_pair_kernel(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     return (
         is_bare(layer, nn.Conv2d)
         and layer.weight.shape[0] == 1

@@ -5,7 +5,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .fast import one_kernel
+from .fast import convolve_pair
 from .module import (
     AttentionModule,
     inputs_of,
@@ -16,7 +16,7 @@ from .module import (
 )
 
 # Whole in a graph of torch.fx.
-for leaf in ("highest", "one_kernel", "rearrange"):
+for leaf in ("highest", "convolve_pair", "rearrange"):
     torch.fx.wrap(leaf)
 
 
@@ -95,7 +95,7 @@ class SpatialGate(AttentionModule):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         require_features(self, x)
         pooled = torch.stack([highest(x, 1), x.mean(1)], dim=1)
-        return x * self.norm(one_kernel(pooled, self.conv)).sigmoid()
+        return x * self.norm(convolve_pair(pooled, self.conv)).sigmoid()
 
 
 class CBAM(AttentionModule):

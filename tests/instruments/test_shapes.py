@@ -37,7 +37,7 @@ def test_what_a_method_calls_follows_it_and_is_told_once():
         (1, "channel.forward", "module.AttentionModule.forward"),
         (2, "channel.reweight", "module.AttentionModule.reweight"),
         (1, "spatial.forward", "mixed.SpatialGate.forward"),
-        (2, "one_kernel", "fast.one_kernel"),
+        (2, "convolve_pair", "fast.convolve_pair"),
     ]
 
 
