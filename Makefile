@@ -5,6 +5,8 @@ BIN := .venv/bin
 # The library is run from here, not installed: a notebook always meets the code beside it.
 export PYTHONPATH := $(CURDIR)
 export PYTHONUTF8 := 1
+# What Python compiles it keeps: a dozen processes read the same modules.
+unexport PYTHONDONTWRITEBYTECODE
 # A step says its name and its time; all that its commands say goes to _build/log.
 STEP := $(PYTHON) .ci/step
 

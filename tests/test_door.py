@@ -138,6 +138,7 @@ def test_the_core_alone_runs_every_mechanism_and_inserts_and_records(run_with, t
     assert run_with("", ALL) == "ran\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra, wings", [("figures", ["figures"]), ("lab", ["data", "lab"])])
 def test_an_extra_brings_all_that_its_wing_imports(extra, wings, run_with):
     modules = [

@@ -164,6 +164,7 @@ def test_removing_nothing_is_refused():
         remove(insert(network(), "cbam", "stage"), "cbam", after="stem")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, after",
     [

@@ -178,6 +178,7 @@ def test_a_planted_bug_is_caught(bug: type):
     assert BUGS[bug][1] in found, f"only {found} caught it"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_the_table_of_bugs_and_checks(capsys):
     rows = ["| bug | lived in | " + " | ".join(CHECKS) + " |", "|" + "---|" * (len(CHECKS) + 2)]

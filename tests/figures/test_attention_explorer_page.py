@@ -97,6 +97,7 @@ def test_halves_are_rounded_alike(visit):
     assert captions(injected(visit("search"), figure)) == [figure.describe("even")]
 
 
+@pytest.mark.pages
 def test_the_numbers_are_those_of_the_trained_and_the_untrained_network():
     figure, test = published("index"), cluttered_digits("test", 2_000, seed=1)
     for name in ("trained", "untrained"):

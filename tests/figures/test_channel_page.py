@@ -105,6 +105,7 @@ def test_what_is_drawn_is_what_python_says_wherever_one_looks(visit, which):
         agrees(page, which, figure)
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize(
     ("which", "name"), [(0, "squeeze_excitation"), (1, "selective_kernel")]
 )

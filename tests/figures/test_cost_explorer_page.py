@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 import re
 from xml.etree.ElementTree import fromstring
 
@@ -71,6 +72,7 @@ def seen_text(tree: list) -> list[str]:
     ]
 
 
+@pytest.mark.pages
 def test_the_page_holds_the_figure_that_these_tests_make():
     alt = payload(PAGE, TAG)["alt"]
     figure = explorer(alt=alt)
@@ -115,9 +117,10 @@ def test_the_page_divides_rounds_and_meets_zero_as_python_does(visit, count):
     assert figure.letters["c"]["stops"] == [98] and 49 in figure.letters["r"]["stops"]
     page = visit(PAGE)
     second = beside(page, figure)
+    some = random.Random(0).sample(settings(figure), 60)  # above, every setting is met
     for along in figure.letters:
         figure.along = along
-        for sizes in settings(figure):
+        for sizes in some:
             figure.sizes = sizes
             cells = second.evaluate(
                 """(figure, [along, sizes]) => {

@@ -139,6 +139,7 @@ made = [many(links=3), gates(), shares(), explorer(), curves(), squares(), trace
 """
 
 
+@pytest.mark.slow
 def test_each_figure_is_the_same_bytes_each_time_and_in_each_process():
     # By name: tests make figures of their own.
     kinds = {figure.__name__ for figure in FIGURES}

@@ -57,6 +57,7 @@ def test_a_saved_page_shows_its_still_picture_without_scripts(name: str, visit, 
     assert page.locator(".attn-living").bounding_box()["height"] > 100
 
 
+@pytest.mark.slow
 @each_sample
 def test_a_saved_picture_shows_what_is_chosen(name: str, tmp_path: Path):
     make, states = SAMPLES[name]

@@ -41,6 +41,7 @@ def steps(method: TracedMethod) -> Iterator[dict[str, TracedTensor]]:
         yield dict(alive)
 
 
+@pytest.mark.slow
 @every_case
 def test_every_step_shows_what_is_alive_there(case: Case):
     module, x = case.awake(), case.input()

@@ -45,6 +45,7 @@ def step(page: Page, which: int = 0) -> int:
     return int(tracer(page, which).locator(".attn-tracer").get_attribute("data-step"))
 
 
+@pytest.mark.pages
 def test_the_page_was_published_with_what_the_trace_says(figures):
     for which, figure in enumerate(figures):
         told = payload(GALLERY, "shape-tracer", which)

@@ -142,14 +142,14 @@ def test_a_changed_byte_is_told_apart(name: str, folder: Path):
 
 
 @each_checkpoint
-@pytest.mark.parametrize("kept", [0, 7, 1000, -1])
-def test_a_file_cut_short_is_told_apart(name: str, folder: Path, kept: int):
-    path = folder / f"{name}.safetensors"
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(
-        ValueError, match=rf"no safetensors file \({path.stat().st_size} bytes\)"
-    ):
-        zoo.load_weights(zoo.load(name, trained=False), path)
+def test_a_file_cut_short_is_told_apart(name: str, folder: Path):
+    network, path = zoo.load(name), folder / f"{name}.safetensors"
+    whole = path.read_bytes()
+    for kept in (0, 7, 1000, -1):
+        path.write_bytes(whole[:kept])
+        size = path.stat().st_size
+        with pytest.raises(ValueError, match=rf"no safetensors file \({size} bytes\)"):
+            zoo.load_weights(network, path)
 
 
 def test_weights_of_another_network_are_told_apart(tmp_path: Path):
