@@ -153,6 +153,15 @@ def test_a_chapter_takes_as_long_to_read_as_it_says(path):
     assert minutes <= promised <= min(15, minutes + 2), minutes
 
 
+def test_the_cover_counts_its_mechanisms_its_chapters_and_their_minutes():
+    (first,) = re.findall(r"^\*\*A tutorial.*$", prose(BOOK / "index.md"), re.MULTILINE)
+    assert "nine attention mechanisms" in first and len(re.findall(r"\]\(", first)) == 9
+    assert "Twelve chapters of five to fifteen minutes, two hours in all" in first
+    minutes = [int(re.search(r"\*(\d+) minutes to read", prose(path))[1]) for path in CHAPTERS]
+    assert (len(minutes), min(minutes), max(minutes)) == (12, 5, 15)
+    assert round(sum(minutes) / 60) == 2
+
+
 @every_text
 def test_every_link_to_a_file_of_the_book_finds_it(path):
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)", prose(path))

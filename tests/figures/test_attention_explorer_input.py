@@ -184,11 +184,11 @@ def test_a_redraw_takes_less_than_a_frame_at_784_positions_too(visit, side):
 
 def test_the_script_is_also_what_jupyter_runs(visit):
     """Choosing tells Python, and Python's choice is drawn."""
-    figure = published("index")
+    figure = published("spatial/self_attention")
     told = in_jupyter(
         visit("search"),
         AttentionExplorer,
-        payload("index", AttentionExplorer.tag),
+        payload("spatial/self_attention", AttentionExplorer.tag),
         """el.querySelector("canvas").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown" }));
         python("query", 3);
         return [told, el.querySelector("figcaption output").textContent];""",

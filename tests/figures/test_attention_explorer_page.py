@@ -99,7 +99,7 @@ def test_halves_are_rounded_alike(visit):
 
 @pytest.mark.pages
 def test_the_numbers_are_those_of_the_trained_and_the_untrained_network():
-    figure, test = published("index"), cluttered_digits("test", 2_000, seed=1)
+    figure, test = published("spatial/self_attention"), cluttered_digits("test", 2_000, seed=1)
     for name in ("trained", "untrained"):
         network = zoo.load("host_self_attention", trained=name == "trained")
         with record(network) as maps:
