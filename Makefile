@@ -99,10 +99,11 @@ lock: .venv/.ready
 clean:
 	rm -rf .venv* _build
 
-.venv/.ready: requirements.txt
+.venv/.ready: requirements.txt book/_ext/katex.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; this is " + sys.version)'
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv .venv
 	@$(STEP) "install requirements" $(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	@$(STEP) "install KaTeX" $(BIN)/python -m pip install --disable-pip-version-check --no-deps -r book/_ext/katex.txt
 	@touch $@
 
 # Which pages are executed anew, and why, is decided, and said, in book/_ext/freshness.py.

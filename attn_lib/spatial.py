@@ -108,8 +108,8 @@ class NonLocal(AttentionModule):
 
     $$ A_{ij} = \begin{cases}
        \mathrm{softmax}_j(x_i^\top x_j) & \text{gaussian} \\
-       \mathrm{softmax}_j\big(\theta(x_i)^\top \phi(x_j)\big) & \text{embedded_gaussian} \\
-       \tfrac1m\, \theta(x_i)^\top \phi(x_j) & \text{dot_product} \\
+       \mathrm{softmax}_j\big(\theta(x_i)^\top \phi(x_j)\big) & \text{embedded\_gaussian} \\
+       \tfrac1m\, \theta(x_i)^\top \phi(x_j) & \text{dot\_product} \\
        \tfrac1m\, \mathrm{ReLU}\big(w_\theta^\top \theta(x_i) + w_\phi^\top \phi(x_j)\big) & \text{concatenation}
        \end{cases} $$
 

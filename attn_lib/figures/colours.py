@@ -34,9 +34,7 @@ def colour_bar() -> Tree:
 
 
 def theme_css(dark_mode: str = "html[data-theme=dark] {{ {0} }}") -> str:
-    """The colours as CSS variables, and the rule that carries them into equations.
-
-    A notebook writes the light colour into its TeX; on a dark page the rule below answers with the dark one.
+    """The colours as CSS variables. The book's equations, whose TeX names the light colours, follow them, too.
 
     Args:
         dark_mode: the rule under which a page is dark, with a place for the variables; here the theme's.
@@ -45,8 +43,4 @@ def theme_css(dark_mode: str = "html[data-theme=dark] {{ {0} }}") -> str:
         "".join(f"  --attn-{name}: {both[i]};\n" for name, both in QUANTITIES.items())
         for i in range(2)
     )
-    maths = "".join(
-        f'math [mathcolor="{on_light}"] {{ color: var(--attn-{name}); }}\n'
-        for name, (on_light, _) in QUANTITIES.items()
-    )
-    return f":root {{\n{light}}}\n{dark_mode.format(dark)}\n{maths}"
+    return f":root {{\n{light}}}\n{dark_mode.format(dark)}\n"

@@ -1,6 +1,6 @@
 """What the published book does beyond Jupyter Book.
 
-Equations need no script, figures outlive the kernel, and a page asks for nothing that it does not use.
+Figures outlive the kernel, and a page asks for nothing that it does not use.
 """
 
 import os
@@ -8,10 +8,8 @@ import re
 import textwrap
 from html import escape
 from pathlib import Path
-from xml.etree import ElementTree
 
 from docutils import nodes
-from latex2mathml.converter import convert
 from myst_nb.sphinx_ import (
     HideCodeCellNode,
     HideInputCells,
@@ -26,7 +24,6 @@ from attn_lib.figures import page_script, page_style, theme_css
 from attn_lib.figures.base import PUBLISHING
 
 BOOK = Path(__file__).parent.parent
-MATHML = "http://www.w3.org/1998/Math/MathML"
 
 
 def setup(app: Sphinx) -> dict:
@@ -36,14 +33,10 @@ def setup(app: Sphinx) -> dict:
     app.setup_extension("myst_nb")  # before what is overridden of it
     app.setup_extension("references")
     app.setup_extension("docstrings")
+    app.setup_extension("equations")
     app.setup_extension("freshness")
     app.setup_extension("progress")
     app.config.templates_path.append(str(BOOK / "_templates"))
-    app.add_html_math_renderer(
-        "mathml",
-        inline_renderers=(visit_math, None),
-        block_renderers=(visit_math_block, None),
-    )
     app.add_node(nodes.table, override=True, html=(visit_table, None))
     app.add_node(
         addnodes.desc_parameterlist,
@@ -62,37 +55,6 @@ def setup(app: Sphinx) -> dict:
     app.add_css_file("attn-figures.css")
     app.add_js_file("attn-figures.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def visit_math(self, node: nodes.math) -> None:
-    self.body.append(breakable(convert(node.astext())))
-    raise nodes.SkipNode
-
-
-def breakable(equation: str) -> str:
-    """An equation in the text, cut after each `=`: a line breaks between elements, never within MathML."""
-    ElementTree.register_namespace("", MATHML)
-    [row] = ElementTree.fromstring(equation)
-    sides: list[list[ElementTree.Element]] = [[]]
-    for part in list(row):
-        sides[-1].append(part)
-        if part.text == "=":
-            sides.append([])
-    made = []
-    for side in filter(None, sides):
-        math = ElementTree.Element(f"{{{MATHML}}}math")
-        ElementTree.SubElement(math, f"{{{MATHML}}}mrow").extend(side)
-        made.append(ElementTree.tostring(math, "unicode"))
-    return "".join(made)
-
-
-def visit_math_block(self, node: nodes.math_block) -> None:
-    # Focusable, so that the keyboard can scroll an equation wider than the page.
-    equation = convert(node.astext(), display="block")
-    self.body.append(
-        f'<div class="attn-equation" tabindex="0" role="group" aria-label="Equation">{equation}</div>'
-    )
-    raise nodes.SkipNode
 
 
 def visit_table(self, node: nodes.table) -> None:

@@ -198,12 +198,6 @@ def test_a_page_shows_no_error(path):
 
 
 @every_page
-def test_equations_are_translated_whole(path):
-    for equation in re.findall(r"<math.*?</math>", path.read_text(), re.DOTALL):
-        assert "\\" not in equation, equation
-
-
-@every_page
 def test_a_page_asks_nobody_else_and_for_nothing_that_is_not_there(path):
     for url in references(path).loads:
         if url.startswith("data:"):

@@ -1,0 +1,341 @@
+"""Equations: typeset by KaTeX at build time, and what a browser makes of all of the book's on one page."""
+
+import io
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+from equations import assets, katex_folder, plain, typeset
+from fontTools.ttLib import TTFont
+from places import BUILT, ROOT
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+from attn_lib.figures import QUANTITIES
+
+PAGES = sorted(page for page in BUILT.rglob("*.html") if "_static" not in page.parts)
+EQUATION = re.compile(
+    r'<math [^>]*?(display="block")?>(?:(?!</math>).)*<annotation[^>]*>(.*?)</annotation>',
+    re.DOTALL,
+)
+every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+
+
+def book() -> list[tuple[str, bool]]:
+    """Each equation of the built pages once: its LaTeX, and whether it stands alone."""
+    found = {
+        (unescape(tex), bool(display))
+        for page in PAGES
+        for display, tex in EQUATION.findall(page.read_text(encoding="utf-8"))
+    }
+    return sorted(found)
+
+
+def test_script_and_style_sheet_are_of_one_version():
+    script = (katex_folder() / "katex.min.js").read_text(encoding="utf-8")
+    [version] = re.findall(r'version:"([\d.]+)"', script)
+    sheet = (katex_folder() / "katex.min.css").read_text(encoding="utf-8")
+    assert f'.katex-version:after{{content:"{version}"}}' in sheet
+
+
+@pytest.mark.parametrize("tex", [r"\frca{1}{2}", r"\frac{1}", "x_1_2", "ä", r"\text{a_b}"])
+def test_what_katex_refuses_is_an_error_that_names_it(tex):
+    with pytest.raises(ValueError, match="KaTeX refuses") as refusal:
+        typeset(tex)
+    assert repr(tex) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def build(folder: Path, text: str) -> None:
+    (folder / "index.rst").write_text(text, encoding="utf-8")
+    settings = {"extensions": ["equations"], "html_math_renderer": "katex"}
+    out = folder / "out"
+    Sphinx(
+        folder, None, out, out / "trees", "html", settings, status=None, warning=io.StringIO()
+    ).build()
+
+
+def test_a_build_fails_on_a_formula_that_katex_refuses(tmp_path):
+    with pytest.raises(ExtensionError, match=r"index\.rst: KaTeX refuses"):
+        build(tmp_path, "Title\n=====\n\n.. math:: \\frca{1}{2}\n")
+
+
+def test_a_page_without_equations_asks_for_nothing_of_them(tmp_path):
+    build(tmp_path, "Title\n=====\n\nWords.\n")
+    assert "equations." not in (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    build(tmp_path, "Title\n=====\n\nOne :math:`x`.\n")
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert "equations.css" in page and "equations.js" in page and 'class="katex"' in page
+
+
+def test_colours_follow_the_page_and_are_left_out_of_what_one_copies():
+    for name, (light, _) in QUANTITIES.items():
+        html = typeset(rf"{{\color{{{light}}}{{s_{{ij}}}}}}^2")
+        assert f"color:var(--attn-{name})" in html and f"color:{light}" not in html
+        assert ">{s_{ij}}^2</annotation>" in html
+    assert plain(r"{\color{#6a4fb3}{t_j}} \le e^{{\color{#6a4fb3}{t}}}") == r"{t_j} \le e^{t}"
+
+
+def test_style_and_fonts_are_what_the_equations_use():
+    style, fonts = assets({typeset("x")})
+    assert ".mathnormal" in style and ".mfrac" not in style and "Fraktur" not in style
+    assert "KaTeX_Math-Italic.woff2" in fonts and "KaTeX_Size1-Regular.woff2" not in fonts
+    assert TTFont(io.BytesIO(fonts["KaTeX_Math-Italic.woff2"])).getBestCmap().keys() == {
+        ord("x")
+    }
+    style, fonts = assets({typeset(r"\frac{1}{2} \in \mathbb{R}, \Big(\bar x\Big)")})
+    assert ".mfrac" in style and ".accent-body:not(" in style
+    assert {"KaTeX_AMS-Regular.woff2", "KaTeX_Size2-Regular.woff2"} <= fonts.keys()
+
+
+def test_the_script_for_copying_is_small():
+    assert len((ROOT / "book/_ext/equations.js").read_bytes()) <= 1024
+
+
+@every_page
+def test_each_equation_of_a_page_has_boxes_and_words(path):
+    text = path.read_text(encoding="utf-8")
+    assert "katex-error" not in text and "#cc0000" not in text
+    shown = text.count('class="katex-html" aria-hidden="true"')
+    assert shown == text.count('class="katex-mathml"') == len(EQUATION.findall(text))
+    assert not re.search(r"color:#\w+", "".join(re.findall(r'class="m\w+[^>]*>', text)))
+
+
+def test_there_are_equations():
+    found = dict(book())
+    assert len(found) > 150
+    assert {"x'", "{M_c}", "{A_{ij}}", r"\gamma"} <= found.keys()
+
+
+@pytest.fixture
+def sheet(visit, tmp_path):
+    """Open one page with equations, set as the book sets them."""
+
+    def show(equations: list[tuple[str, bool]], width: int = 1200):
+        static = (BUILT / "_static").as_uri()
+        shown = "".join(
+            f'<div class="attn-equation">{typeset(tex, display)}</div>'
+            for tex, display in equations
+        )
+        page = visit("index", width=width)
+        target = tmp_path / "equations.html"
+        target.write_text(
+            '<!doctype html><meta charset="utf-8"><title>Equations</title>'
+            f'<link rel="stylesheet" href="{static}/equations.css">'
+            f'<link rel="stylesheet" href="{static}/book.css">'
+            f'<script defer src="{static}/equations.js"></script><body>{shown}',
+            encoding="utf-8",
+        )
+        page.goto(target.as_uri())
+        page.evaluate("document.fonts.ready.then(() => 0)")
+        return page
+
+    return show
+
+
+# What is said of each script: where its middle is beside its base's. A box is that of the letters themselves.
+SCRIPTS = """() => {
+  const box = node => {
+    const range = new Range();
+    range.selectNode(node);
+    return range.getBoundingClientRect();
+  };
+  const letters = element => {
+    const walk = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), found = [];
+    while (walk.nextNode()) if (walk.currentNode.data.replace("\\u200b", "")) found.push(walk.currentNode);
+    return found;
+  };
+  const middle = rect => (rect.top + rect.bottom) / 2;
+  return [...document.querySelectorAll(".msupsub")].map(scripts => {
+    let left = scripts;
+    while (!left.previousElementSibling) left = left.parentElement;
+    // A large delimiter is drawn.
+    const last = letters(left.previousElementSibling).at(-1) ?? left.previousElementSibling.querySelector("svg");
+    const base = box(last), size = parseFloat(getComputedStyle(scripts).fontSize);
+    const rows = [...scripts.querySelector(".vlist").children].filter(row => row.querySelector(".pstrut"));
+    return {
+      tex: scripts.closest(".katex").querySelector("annotation").textContent,
+      base: last.data,
+      depth: scripts.firstElementChild.classList.contains("vlist-t2"),
+      rows: rows.map(row => {
+        const own = letters(row), first = box(own[0]);
+        return { text: own.map(node => node.data).join(""), below: (middle(first) - middle(base)) / size,
+                 gap: (first.left - base.right) / size };
+      }),
+    };
+  });
+}"""
+
+
+@pytest.mark.every_font
+def test_subscripts_stand_below_their_base_superscripts_above_and_primes_beside(sheet):
+    scripts = sheet(book()).evaluate(SCRIPTS)
+    assert len(scripts) > 300
+    primes = 0
+    for script in scripts:
+        rows = script["rows"]
+        # A vlist with depth has a subscript, its first row; what else there is stands above the base.
+        below, above = (rows[:1], rows[1:]) if script["depth"] else ([], rows)
+        assert len(above) <= 1 and rows, script
+        assert all(0.15 < row["below"] < 0.8 for row in below), script
+        assert all(-0.95 < row["below"] < -0.2 for row in above), script
+        assert all(-0.1 <= row["gap"] < 0.2 for row in rows), script
+        primes += sum("′" in row["text"] for row in above)
+    assert primes >= 5
+
+
+LIMITS = """() => [...document.querySelectorAll(".op-limits")].map(limits => {
+  const boxes = [...limits.querySelector(".vlist").children]
+    .map(row => row.lastElementChild.getBoundingClientRect());
+  return boxes.map(box => [(box.left + box.right) / 2, (box.top + box.bottom) / 2, box.width]);
+})"""
+
+
+@pytest.mark.every_font
+def test_limits_stand_under_and_over_what_they_belong_to(sheet):
+    found = sheet(book()).evaluate(LIMITS)
+    assert len(found) >= 15
+    for rows in found:
+        assert len(rows) in (2, 3)
+        heights = [y for _, y, _ in rows]  # from below upwards
+        assert heights == sorted(heights, reverse=True) and len(set(heights)) == len(rows)
+        middles = [x for x, _, _ in rows]
+        assert max(middles) - min(middles) < 8, rows
+
+
+def test_equations_look_the_same_whatever_fonts_the_machine_has(browsers, tmp_path):
+    """The sizes of all equations, under both sets."""
+    page = tmp_path / "equations.html"
+    page.write_text(
+        f'<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="{(BUILT / "_static").as_uri()}/equations.css">'
+        + "".join(f"<p>{typeset(tex, display)}</p>" for tex, display in book()),
+        encoding="utf-8",
+    )
+    measured = []
+    for fonts in ("DejaVu", "Liberation"):
+        context = browsers(fonts).new_context(viewport={"width": 1200, "height": 900})
+        tab = context.new_page()
+        tab.goto(page.as_uri())
+        tab.evaluate("document.fonts.ready.then(() => 0)")
+        measured.append(
+            tab.evaluate(
+                """() => [...document.querySelectorAll(".base")].map(base => {
+                  const { width, height } = base.getBoundingClientRect();
+                  return [width.toFixed(2), height.toFixed(2)];
+                })"""
+            )
+        )
+        context.close()
+    assert measured[0] == measured[1] and len(measured[0]) > 300
+
+
+# Of each letter that the boxes show, the font that the page asks for.
+LETTERS = """() => {
+  const seen = new Set();
+  for (const boxes of document.querySelectorAll(".katex-html")) {
+    const walk = document.createTreeWalker(boxes, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+      const { fontFamily, fontStyle, fontWeight } = getComputedStyle(walk.currentNode.parentElement);
+      const family = fontFamily.split(",")[0].replaceAll('"', "");
+      for (const letter of walk.currentNode.data) seen.add([family, fontStyle, fontWeight, letter].join("|"));
+    }
+  }
+  return [...seen].map(one => one.split("|"));
+}"""
+SPACES = {"\u200b", "\u00a0", " "}
+
+
+def test_the_fonts_that_the_site_serves_have_every_letter(sheet):
+    style = (BUILT / "_static/equations.css").read_text(encoding="utf-8")
+    served = {}
+    face = r'font-family:"?(\w+)"?;font-style:(\w+);font-weight:(\d+);src:url\((.*?)\)'
+    for *which, url in re.findall(face, style):
+        served[tuple(which)] = TTFont(BUILT / "_static" / url).getBestCmap()
+    page = sheet(book())
+    letters = page.evaluate(LETTERS)
+    assert len(letters) > 80
+    for *which, letter in letters:
+        assert letter in SPACES or ord(letter) in served[tuple(which)], (which, letter)
+    broken = "[...document.fonts].filter(font => font.status === 'error').length"
+    assert page.evaluate(broken) == 0
+
+
+def test_what_screen_readers_hear_is_there_and_not_seen(sheet):
+    page = sheet(book())
+    sizes = page.evaluate(
+        """[...document.querySelectorAll(".katex-mathml")].map(hidden => {
+          const { width, height } = hidden.getBoundingClientRect(), style = getComputedStyle(hidden);
+          return [width, height, style.overflow, style.position, style.display, style.visibility];
+        })"""
+    )
+    assert sizes and {tuple(size) for size in sizes} == {
+        (1, 1, "hidden", "absolute", "block", "visible")
+    }
+    named = page.evaluate(
+        """[...document.querySelectorAll(".katex")].every(one =>
+          one.querySelector("math").textContent && one.querySelector(".katex-html").ariaHidden === "true")"""
+    )
+    assert named
+
+
+def test_a_wide_equation_scrolls_in_its_own_box_on_a_phone(sheet):
+    found = sheet([one for one in book() if one[1]], width=390).evaluate(
+        """() => {
+          const boxes = [...document.querySelectorAll(".attn-equation")];
+          return {
+            page: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+            wide: boxes.filter(box => box.scrollWidth > box.clientWidth).length,
+            cut: boxes.filter(box => box.scrollHeight > box.clientHeight).length,
+          };
+        }"""
+    )
+    assert found["page"] <= 0 and found["wide"] > 5 and found["cut"] == 0
+
+
+def copied(page, start: str, end: str) -> dict[str, str]:
+    """What the clipboard gets of a selection from the first text in `start` to the last in `end`."""
+    return page.evaluate(
+        """([start, end]) => {
+          const texts = element => {
+            const walk = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), found = [];
+            while (walk.nextNode()) found.push(walk.currentNode);
+            return found;
+          };
+          const first = texts(document.querySelector(start))[0], last = texts(document.querySelector(end)).at(-1);
+          getSelection().setBaseAndExtent(first, 0, last, last.length);
+          const clipboardData = new DataTransfer();
+          const event = new ClipboardEvent("copy", { clipboardData, bubbles: true, cancelable: true });
+          document.body.dispatchEvent(event);
+          return { text: clipboardData.getData("text/plain"), html: clipboardData.getData("text/html"),
+                   ours: event.defaultPrevented };
+        }""",
+        [start, end],
+    )
+
+
+def test_copying_an_equation_gives_its_latex(visit):
+    page = visit("spatial/self_attention")
+    whole = copied(page, ".attn-equation .katex-html", ".attn-equation .katex-html")
+    assert whole["text"] == (
+        r"$${s_{ij}} = {q_i}^\top {k_j}, \qquad {A_{ij}} = \mathrm{softmax}_j\, {s_{ij}}, \qquad "
+        r"{y_i} = x_i + \gamma \sum_j {A_{ij}}\, {v_j}$$"
+    )
+    assert "<math" in whole["html"] and "katex-html" not in whole["html"]
+    part = copied(
+        page, ".attn-equation .base:nth-child(3)", ".attn-equation .base:nth-child(3)"
+    )
+    assert part == whole
+
+
+def test_copying_a_sentence_gives_its_equations_as_latex_and_other_text_as_ever(visit):
+    page = visit("spatial/self_attention")
+    page.evaluate(
+        """() => {
+          const sentences = [...document.querySelectorAll("article section > p")];
+          sentences.find(one => one.querySelector(".katex")).id = "with";
+          sentences.find(one => !one.querySelector(".katex")).id = "without";
+        }"""
+    )
+    with_equation = copied(page, "#with", "#with")["text"]
+    assert re.search(r"\w \$[^$]+\$", with_equation) and "−" not in with_equation
+    assert copied(page, "#without", "#without") == {"text": "", "html": "", "ours": False}
