@@ -21,7 +21,7 @@ SUMMARY := --show '[0-9]+ (passed|failed|errors?)\b.* in '
 
 TORCH := 2.13.0
 
-.PHONY: book test quick style machine beside bench gpu evidence outputs format hooks lock clean
+.PHONY: book test quick style machine beside bench gpu evidence outputs colab format hooks lock clean
 
 book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
@@ -79,6 +79,11 @@ beside:
 # Run the notebooks anew and store the text that tests compare.
 outputs: .venv/.ready
 	$(BIN)/python book/_ext/store_outputs.py $(NOTEBOOKS)
+
+# What Colab opens, for a branch of its own, and the library that it fetches, among the pages.
+colab: _build/.book
+	@rm -rf _build/colab
+	@$(BIN)/python book/_ext/colab.py _build/colab
 
 format: .venv/.ready
 	$(BIN)/python -m ruff check -q --fix . && $(BIN)/python -m ruff format -q .

@@ -32,6 +32,7 @@ def setup(app: Sphinx) -> dict:
     )
     app.setup_extension("myst_nb")  # before what is overridden of it
     app.setup_extension("references")
+    app.setup_extension("address")
     app.setup_extension("docstrings")
     app.setup_extension("equations")
     app.setup_extension("freshness")
