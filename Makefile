@@ -21,7 +21,7 @@ SUMMARY := --show '[0-9]+ (passed|failed|errors?)\b.* in '
 
 TORCH := 2.13.0
 
-.PHONY: book test quick style machine beside bench gpu evidence outputs colab format hooks lock clean
+.PHONY: book test quick style machine beside bench gpu evidence outputs pdf colab format hooks lock clean
 
 book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
@@ -79,6 +79,10 @@ beside:
 # Run the notebooks anew and store the text that tests compare.
 outputs: .venv/.ready
 	$(BIN)/python book/_ext/store_outputs.py $(NOTEBOOKS)
+
+# The whole book on paper: a browser prints its pages.
+pdf: machine _build/.book
+	@$(STEP) --show 'attention.pdf' "pdf" $(BIN)/python book/_ext/pdf.py
 
 # What Colab opens, for a branch of its own, and the library that it fetches, among the pages.
 colab: _build/.book
