@@ -11,15 +11,14 @@ from fontTools.ttLib import TTFont
 from places import BUILT, ROOT
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from test_book import PAGES, every_page
 
 from attn_lib.figures import QUANTITIES
 
-PAGES = sorted(page for page in BUILT.rglob("*.html") if "_static" not in page.parts)
 EQUATION = re.compile(
     r'<math [^>]*?(display="block")?>(?:(?!</math>).)*<annotation[^>]*>(.*?)</annotation>',
     re.DOTALL,
 )
-every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 
 
 def book() -> list[tuple[str, bool]]:
@@ -117,13 +116,12 @@ def sheet(visit, tmp_path):
             f'<div class="attn-equation">{typeset(tex, display)}</div>'
             for tex, display in equations
         )
-        page = visit("index", width=width)
+        page = visit("search", width=width)
         target = tmp_path / "equations.html"
         target.write_text(
             '<!doctype html><meta charset="utf-8"><title>Equations</title>'
             f'<link rel="stylesheet" href="{static}/equations.css">'
-            f'<link rel="stylesheet" href="{static}/book.css">'
-            f'<script defer src="{static}/equations.js"></script><body>{shown}',
+            f'<link rel="stylesheet" href="{static}/book.css"><body>{shown}',
             encoding="utf-8",
         )
         page.goto(target.as_uri())
