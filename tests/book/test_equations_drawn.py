@@ -191,3 +191,15 @@ def test_a_wide_equation_scrolls_in_its_own_box_on_a_phone(sheet):
         }"""
     )
     assert found["page"] <= 0 and found["wide"] > 5 and found["cut"] == 0
+
+
+def test_on_paper_no_equation_is_cut(sheet):
+    """A sheet of A4 has 672 pixels between its margins, of which a method of the API gets 592."""
+    page = sheet([one for one in book() if one[1]], width=592)
+    page.emulate_media(media="print")
+    page.add_style_tag(content="body { margin: 0; }")
+    cut = page.evaluate(
+        """[...document.querySelectorAll(".attn-equation")].filter(box => box.scrollWidth > box.clientWidth)
+          .map(box => box.querySelector("annotation").textContent)"""
+    )
+    assert cut == []

@@ -1,6 +1,5 @@
 """The book on paper: some of its pages, bound as all of them are."""
 
-
 import pdf
 import pytest
 from machine import chromium
