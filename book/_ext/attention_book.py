@@ -36,6 +36,7 @@ def setup(app: Sphinx) -> dict:
     app.setup_extension("docstrings")
     app.setup_extension("equations")
     app.setup_extension("freshness")
+    app.setup_extension("index_terms")
     app.setup_extension("progress")
     app.setup_extension("shapes_in_text")
     app.config.templates_path.append(str(BOOK / "_templates"))

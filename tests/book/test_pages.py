@@ -26,6 +26,28 @@ def test_a_page_is_quiet_and_fits(visit, name, width):
     assert wide <= 0, f"the page moves sideways by {wide} px"
 
 
+SEARCHES = {
+    "SE block": "Squeeze-and-excitation",
+    "gamma": "Self-attention",
+    "γ": "Self-attention",
+    "softmax axis": "Reading shapes",
+    "1×1": "Self-attention",
+    "注意力": "Self-attention",
+    "注意": "Self-attention",
+    "通道注意力": "Squeeze-and-excitation",
+    "多头注意力": "The Vision Transformer",
+    "CBAM": "CBAM",
+    "non-local means": "Attention without learning",
+}
+
+
+@pytest.mark.parametrize("words", SEARCHES)
+def test_search_finds_the_chapter_first(visit, words):
+    page = visit("search", before=f"history.replaceState(null, '', '?q={words}')")
+    first = page.locator("ul.search li a").first
+    assert first.inner_text().startswith(SEARCHES[words]), first.inner_text()
+
+
 BROKEN = r"""() => {
   const lines = [], texts = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
