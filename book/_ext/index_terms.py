@@ -47,5 +47,6 @@ class IndexTerms(SphinxTransform):
         title = next(self.document.findall(nodes.section), None)
         terms = TERMS.get(self.env.docname, "").split(", ")
         if title and terms != [""]:
-            entries = [("single", term, title["ids"][0], "", None) for term in terms]
+            at = title["ids"][0]
+            entries = [("single", term, at, "main", None) for term in terms]
             self.document.insert(0, addnodes.index(entries=entries))
