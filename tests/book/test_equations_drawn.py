@@ -19,15 +19,14 @@ def sheet(visit, tmp_path):
             f'<div class="attn-equation">{typeset(tex, display)}</div>'
             for tex, display in equations
         )
-        page = visit("search", width=width)
-        target = tmp_path / "equations.html"
-        target.write_text(
+        target = tmp_path / "equations"
+        target.with_suffix(".html").write_text(
             '<!doctype html><meta charset="utf-8"><title>Equations</title>'
             f'<link rel="stylesheet" href="{static}/equations.css">'
             f'<link rel="stylesheet" href="{static}/book.css"><body>{shown}',
             encoding="utf-8",
         )
-        page.goto(target.as_uri())
+        page = visit(target, width=width)
         page.evaluate("document.fonts.ready.then(() => 0)")
         return page
 
