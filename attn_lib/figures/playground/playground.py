@@ -210,8 +210,7 @@ class Playground(LivingFigure):
     def _view(self, name: str, layers: list[dict], image: Tensor) -> View:
         where, kind = shown_layer(layers)
         network = self._networks[name]
-        recorded = nullcontext({}) if kind == "none" else record(network)
-        with torch.no_grad(), recorded as maps:
+        with torch.no_grad(), nullcontext({}) if kind == "none" else record(network) as maps:
             shares = network(image[None])[0].softmax(0).double().numpy()
         weights, query = np.empty(0), None
         if kind != "none":
@@ -228,7 +227,8 @@ class Playground(LivingFigure):
             weights = weights.ravel()
         elif kind == "positions":
             weights = weights[0]
-        box = (*self.place, self.side, *self.size)
+        (top, left), (h, w) = self.place, self.size
+        box = (top, left, self.side, h, w)
         return View(name, self.classes, self.digit // self._each, shares, kind, weights, query, box)  # fmt: skip
 
     def skeleton(self, live: bool = False) -> Tree:
