@@ -16,7 +16,7 @@ from ..extras import require
 
 require(__name__, "lab", "skimage", "sklearn")
 
-from .digits import SPLITS, cluttered_digits
+from .digits import SPLITS, cluttered_digits, digit_examples
 from .located import LocatedImages
 from .photographs import PHOTOGRAPHS, photograph
 from .pictures import Pictures, folder
@@ -32,6 +32,7 @@ __all__ = [
     "RealSet",
     "cluttered_digits",
     "cued_digits",
+    "digit_examples",
     "folder",
     "paired_digits",
     "photograph",

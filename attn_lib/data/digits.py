@@ -57,6 +57,23 @@ def cluttered_digits(
     return located(images, classes[chosen], boxes)
 
 
+def digit_examples(split: str = "test", each: int = 12) -> Float[Tensor, "10 each 8 8"]:
+    """The first handwritten digits of every class, as they come: 8×8 pixels, values in [0, 1] in sixteenths.
+
+    Args:
+        split: "train", "validation" or "test".
+        each: how many of every class.
+
+    Raises:
+        ValueError: an unknown split, or a class has fewer.
+    """
+    require_split(split, each)
+    digits, classes = small_digits(split)
+    if each > (fewest := min(np.bincount(classes))):
+        raise ValueError(f"{split} has {fewest} digits of some class; got {each=}")
+    return torch.stack([digits[classes == digit][:each, 0] for digit in range(10)])
+
+
 def require_split(split: str, count: int) -> None:
     """Refuse a split that there is not, and no images.
 

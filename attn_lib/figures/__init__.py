@@ -13,6 +13,7 @@ from .colours import QUANTITIES, theme_css
 from .cost.explorer import CostExplorer
 from .frames.explore import FrameExplorer, explore
 from .live import retrain, upload
+from .playground.playground import Playground
 from .shapes.tracer import ShapeTracer
 from .static import (
     show,
@@ -29,6 +30,7 @@ __all__ = [
     "CostExplorer",
     "FrameExplorer",
     "LivingFigure",
+    "Playground",
     "ShapeTracer",
     "coarsen",
     "explore",

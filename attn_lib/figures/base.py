@@ -42,12 +42,14 @@ class LivingFigure(anywidget.AnyWidget):
     Attributes:
         constants: what the script needs to know besides the traits, by name.
         phrases: templates of all that the figure says, such as "{share} inside the box", in Python and in its script.
+        parts: stems of further .js files beside its own, which come before it and export nothing.
     """
 
     name: str
     tag: str
     constants: ClassVar[Mapping[str, Any]] = {}
     phrases: ClassVar[Mapping[str, str]] = {}
+    parts: ClassVar[Sequence[str]] = ()
     alt = traitlets.Unicode().tag(sync=True)
     _skeleton: traitlets.List = traitlets.List().tag(sync=True)  # a page has it as HTML
 
@@ -238,16 +240,17 @@ def _file(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def _own_file(figure: type[LivingFigure], kind: str) -> str:
+def _own_file(figure: type[LivingFigure], kind: str, stem: str = "") -> str:
     folder = Path(sys.modules[figure.__module__].__file__ or "").parent
-    return (folder / f"{figure.name}.{kind}").read_text(encoding="utf-8")
+    return (folder / f"{stem or figure.name}.{kind}").read_text(encoding="utf-8")
 
 
 def _script(figure: type[LivingFigure]) -> str:
     """A figure's own module, after what its class declares."""
     given = {**figure.constants, "PHRASES": figure.phrases}
     declared = (f"const {name} = {json.dumps(value)};\n" for name, value in given.items())
-    return "".join(declared) + _own_file(figure, "js")
+    stems = (*figure.parts, figure.name)
+    return "".join(declared) + "".join(_own_file(figure, "js", stem) for stem in stems)
 
 
 def page_script(figures: Sequence[type[LivingFigure]] = FIGURES) -> str:

@@ -8,3 +8,31 @@ from attn_lib.figures.base import PUBLISHING
 @pytest.fixture(autouse=True)
 def publishing(monkeypatch):
     monkeypatch.setenv(PUBLISHING, "1")
+
+
+@pytest.fixture(scope="session")
+def playgrounds(tmp_path_factory) -> dict[str, str]:
+    """Pages that are saved once: small networks, and the book's own."""
+    folder = tmp_path_factory.mktemp("playgrounds")
+    from test_skeleton import (  # which imports the library: not before shapes are checked
+        play,
+        play_together,
+    )
+
+    from attn_lib.data import digit_examples
+    from attn_lib.figures import Playground
+    from attn_lib.lab import zoo
+
+    alt = "A dark canvas with a digit among scraps; beside it ten bars and a heat map."
+    digits = digit_examples()
+    slots = ("self_attention", "cbam", "selective_kernel", "attention_pooling")
+    trained = {slot: zoo.load(f"host_{slot}") for slot in slots}
+    figures = {
+        "small": play(),
+        "small_together": play_together(),
+        "trained": Playground(trained["self_attention"], digits, alt=alt),
+        "together": Playground(trained, digits, alt=alt, together=True, budget=300_000),
+    }
+    for name, figure in figures.items():
+        figure.save(folder / f"{name}.html")
+    return {name: str(folder / name) for name in figures}

@@ -1,5 +1,6 @@
 """Whatever its state, a figure is the same three times: still, brought to life on a page, and in Jupyter."""
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,14 @@ from attn_lib.figures import (
     CostExplorer,
     FrameExplorer,
     LivingFigure,
+    Playground,
     ShapeTracer,
     explore,
     page_script,
     page_style,
 )
 from attn_lib.figures.base import FIGURES
+from attn_lib.lab.networks import HostCNN
 
 ALT = "What one sees in the figure."
 
@@ -131,6 +134,32 @@ def costs() -> CostExplorer:
     return CostExplorer(mechanisms, (2, 64, 56, 56), alt=ALT)
 
 
+def shaken(seed: int, slot: str) -> HostCNN:
+    """A host whose every part has something to say."""
+    torch.manual_seed(seed)
+    network = HostCNN(slot, width=4, num_classes=3)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return network.eval()
+
+
+def examples() -> torch.Tensor:
+    return torch.randint(0, 17, (3, 4, 8, 8), generator=generator()) / 16
+
+
+def play() -> Playground:
+    networks = {"one < two": shaken(1, "self_attention"), "plain": shaken(2, "none")}
+    return Playground(networks, examples(), names=["a & b", "<c>", "d"], alt=ALT)
+
+
+def play_together() -> Playground:
+    slots = ("non_local", "cbam", "selective_kernel", "squeeze_excitation")
+    networks = {slot: shaken(i, slot) for i, slot in enumerate(slots)}
+    return Playground(networks, examples(), size=(24, 37), side=12, together=True, alt=ALT)
+
+
+PAINT = base64.urlsafe_b64encode(bytes(90) + b"\xff\x0f" * 10 + bytes(90)).decode()
+MOVED = [[i, 2 * i] for i in range(12)]
 SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
     "attention": (attention, [
         {},
@@ -153,6 +182,12 @@ SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
         {"count": "parameters", "along": "r", "chosen": "ECA", "sizes": {"side": 112, "c": 64, "r": None, "heads": 1}},
         {"along": "heads", "chosen": "heads", "sizes": {"side": 10, "c": 32, "r": 16, "heads": 8}},
     ]),
+    "play": (play, [
+        {},
+        {"digit": 7, "place": [1, 20], "side": 14, "scraps": 12, "noise": 0, "query": 55},
+        {"network": 1, "scrap_places": MOVED, "paint": PAINT, "noise": 30, "side": 30},
+    ]),
+    "play_together": (play_together, [{}, {"digit": 11, "place": [4, 20], "query": 30, "scraps": 0}]),
     "frames": (frames, [{}, {"choice": {"strength": 0.375, "crossed": True}}]),
     "shapes": (shapes, [{}, {"step": 0}, {"step": 2}, {"step": 11}, {"step": 26}]),
 }  # fmt: skip
@@ -167,7 +202,7 @@ each_state = pytest.mark.parametrize(
 
 # An element as one sees and hears it: what is displayed, with the values of controls, not how it came to be.
 CANONICAL = """root => {
-  const dropped = ["selected", "checked", "value", "open", "data-query", "data-channel", "data-step"];
+  const dropped = ["selected", "checked", "value", "open", "data-query", "data-channel", "data-step", "data-tool", "data-shown"];
   const canonical = node => {
     if (node.nodeType === Node.TEXT_NODE) return node.data;
     if (getComputedStyle(node).display === "none") return null;

@@ -1,0 +1,1 @@
+"""Playground: a trained network that runs in the page."""

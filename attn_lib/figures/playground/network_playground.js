@@ -1,0 +1,326 @@
+// A trained network runs in the page, on a canvas that the reader changes.
+
+const CANVAS = ["digit", "place", "side", "scraps", "scrap_places", "noise", "paint"];
+const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+const TOOLS = ["move", "draw", "rub"];
+const SLICE = 8; // milliseconds of a frame for networks: where more wait, they wait for the next
+
+const clamp = (value, most) => Math.min(most, Math.max(0, value));
+const short = (number) => String(Math.floor(100 * number + 0.5) / 100);
+const bare = (event) => !event.altKey && !event.ctrlKey && !event.metaKey;
+
+// A canvas in place of a still picture, once there is something on it.
+function makeCanvas(holder, width, height, words) {
+  const canvas = build(["canvas", { width, height, ...words }]);
+  return { canvas, context: canvas.getContext("2d"), show: () => canvas.parentNode ?? holder.replaceChildren(canvas) };
+}
+
+// A panel: what one network makes of the canvas.
+function makePanel(figure, model, colours) {
+  const [h, w] = model.get("size"), classes = model.get("classes");
+  const [name, verdict, chart, bars, right, note, holder] =
+    ["name", "verdict", "chart", "bars", "right", "note", "picture"].map((each) => hole(figure, each));
+  const picture = makeCanvas(holder, w * SCALE, h * SCALE, {});
+  let map = null;
+
+  function show({ title, layers }, { logits, maps }, image, canvas, query, answer) {
+    const shares = probabilities(logits), finite = shares.every(Number.isFinite);
+    map = shownMap(layers, maps, [h, w], query);
+    const said = noteOf(map, canvas, [h, w]);
+    name.textContent = title;
+    verdict.textContent = verdictOf(shares, classes, answer);
+    const each = classes.map((label, i) => fill(PHRASES.bar, { name: label, share: whole(shares[i]) }));
+    chart.setAttribute("aria-label", finite ? fill(PHRASES.chart, { all: each.join(", ") }) : PHRASES.nothing);
+    const path = (share, i) => `M${BAR * i + 1} ${FULL - Math.floor(FULL * share + 0.5)}H${BAR * (i + 1) - 1}V${FULL}H${BAR * i + 1}z`;
+    bars.setAttribute("d", finite ? shares.map(path).join("") : "");
+    right.setAttribute("d", `M${BAR * answer} 0h${BAR}v${FULL}h-${BAR}z`);
+    note.textContent = said;
+    drawMap(picture.context, map, image, canvas, colours);
+    const asked = map.kind === "relation";
+    const words = asked ? { role: "application", tabindex: "0", "aria-label": `${fill(PHRASES.keys, { name: title })} ${said}` }
+      : { role: "img", "aria-label": fill(PHRASES.map, { name: title, note: said }) };
+    if (!asked) picture.canvas.removeAttribute("tabindex");
+    for (const [attribute, value] of Object.entries(words)) picture.canvas.setAttribute(attribute, value);
+    picture.show();
+  }
+
+  // The position under the pointer, where there are queries; else null.
+  function under(event) {
+    if (!map?.queries) return null;
+    const area = picture.canvas.getBoundingClientRect(), [rows, columns] = map.queries;
+    const along = (offset, length, count) => clamp(Math.floor((offset / length) * count), count - 1);
+    return along(event.clientY - area.top, area.height, rows) * columns + along(event.clientX - area.left, area.width, columns);
+  }
+
+  return { canvas: picture.canvas, show, under, queries: () => map?.queries };
+}
+
+// Queries: what the pointer points at in a map of relations, clicks on, or reaches by arrow keys.
+function followQueries(panel, model, preview) {
+  const { canvas, under, queries } = panel;
+  canvas.addEventListener("pointermove", (event) => event.pointerType === "mouse" && preview(under(event)));
+  canvas.addEventListener("pointerleave", () => preview(null));
+  canvas.addEventListener("click", (event) => under(event) !== null && tell(model, "query", under(event)));
+  canvas.addEventListener("keydown", (event) => {
+    const step = ARROWS[event.key];
+    if (!step || !bare(event) || !queries()) return;
+    event.preventDefault();
+    const [rows, columns] = queries(), at = model.get("query") ?? centre(model, queries());
+    tell(model, "query", clamp(Math.floor(at / columns) + step[0], rows - 1) * columns + clamp((at % columns) + step[1], columns - 1));
+  });
+}
+
+// The position in the middle of the digit.
+function centre(model, [rows, columns]) {
+  const [h, w] = model.get("size"), [top, left] = model.get("place"), half = model.get("side") / 2;
+  return Math.floor(((top + half) * rows) / h) * columns + Math.floor(((left + half) * columns) / w);
+}
+
+// What can be moved: the scraps, and last the digit. `at` reads its place, `to` sets it.
+function makeThings(root, model) {
+  const scraps = model.get("pieces").length, board = hole(root, "picture"), [h, w] = model.get("size");
+  return holes(root, "thing").map((el, i) => {
+    const isDigit = i === scraps;
+    const side = () => (isDigit ? model.get("side") : SCRAP);
+    const at = () => (isDigit ? model.get("place") : model.get("scrap_places")[i]);
+    const to = (top, left) => {
+      const place = [clamp(top, h - side()), clamp(left, w - side())];
+      if (place.join() === at().join()) return;
+      if (isDigit) tell(model, "place", place);
+      else tell(model, "scrap_places", model.get("scrap_places").map((other, k) => (k === i ? place : other)));
+    };
+    let grip = null; // where the pointer holds it, in pixels of the canvas
+    const pixel = (event) => {
+      const area = board.getBoundingClientRect();
+      return [((event.clientY - area.top) / area.height) * h, ((event.clientX - area.left) / area.width) * w];
+    };
+    el.addEventListener("pointerdown", (event) => {
+      const [y, x] = pixel(event), [top, left] = at();
+      grip = [y - top, x - left];
+      el.setPointerCapture(event.pointerId);
+    });
+    el.addEventListener("pointermove", (event) => {
+      if (!grip) return;
+      const [y, x] = pixel(event);
+      to(Math.round(y - grip[0]), Math.round(x - grip[1]));
+    });
+    for (const end of ["pointerup", "pointercancel"]) el.addEventListener(end, () => (grip = null));
+    el.addEventListener("keydown", (event) => {
+      const step = ARROWS[event.key];
+      if (!step || !bare(event)) return;
+      event.preventDefault();
+      to(at()[0] + step[0], at()[1] + step[1]);
+    });
+    return () => {
+      const [top, left] = at(), edges = { left: left / w, top: top / h, width: side() / w, height: side() / h };
+      el.setAttribute("style", Object.entries(edges).map(([edge, share]) => `${edge}: ${short(100 * share)}%`).join("; "));
+      const name = isDigit ? fill(PHRASES.the_digit, { name: className(model) }) : fill(PHRASES.scrap, { number: i + 1 });
+      el.setAttribute("aria-label", fill(PHRASES.thing, { name, row: top + 1, column: left + 1 }));
+      el.toggleAttribute("hidden", !isDigit && i >= model.get("scraps"));
+    };
+  });
+}
+
+const perClass = (model) => model.get("digits").byteLength / 64 / model.get("classes").length;
+const answerOf = (model) => Math.floor(model.get("digit") / perClass(model));
+const className = (model) => model.get("classes")[answerOf(model)];
+
+// Paint: by pointer or finger, or by a brush that arrow keys move. `tool` says whether it paints or rubs out.
+function makeBrush(model, picture, tool, redraw) {
+  const { canvas } = picture, [h, w] = model.get("size");
+  const brush = { at: null };
+  let last = null;
+  function dab(y, x) {
+    const pixels = painted(model.get("paint"), h * w);
+    for (let row = y - 1; row <= y + 1; row++)
+      for (let column = x - 1; column <= x + 1; column++)
+        if (row >= 0 && row < h && column >= 0 && column < w) pixels[row * w + column] = tool() === "draw" ? 1 : 0;
+    tell(model, "paint", encodePaint(pixels));
+  }
+  // All pixels between two places: a fast finger leaves no gaps.
+  function stroke(from, to) {
+    const steps = Math.max(1, ...to.map((part, axis) => Math.abs(part - from[axis])));
+    for (let i = 1; i <= steps; i++) dab(...to.map((part, axis) => Math.round(from[axis] + ((part - from[axis]) * i) / steps)));
+  }
+  const pixel = (event) => {
+    const area = canvas.getBoundingClientRect();
+    return [Math.floor(((event.clientY - area.top) / area.height) * h), Math.floor(((event.clientX - area.left) / area.width) * w)];
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    if (tool() === "move") return;
+    canvas.setPointerCapture(event.pointerId);
+    last = pixel(event);
+    dab(...last);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!last) return;
+    stroke(last, pixel(event));
+    last = pixel(event);
+  });
+  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (last = null));
+  canvas.addEventListener("keydown", (event) => {
+    const step = ARROWS[event.key];
+    if (tool() === "move" || (!step && event.key !== " ") || !bare(event)) return;
+    event.preventDefault();
+    brush.at ??= [h >> 1, w >> 1];
+    if (step) brush.at = [clamp(brush.at[0] + step[0], h - 1), clamp(brush.at[1] + step[1], w - 1)];
+    else dab(...brush.at);
+    redraw();
+  });
+  canvas.addEventListener("blur", () => {
+    brush.at = null;
+    redraw();
+  });
+  return brush;
+}
+
+// What each control shows when its trait changes, and does when the reader chooses.
+function makeControls(model, root) {
+  const each = perClass(model), follow = [];
+  const add = (name, onChoose, show, say = null) => {
+    const el = hole(root, name);
+    if (!el) return;
+    const set = control(el, onChoose, say);
+    follow.push(() => set(show()));
+  };
+  const digit = () => model.get("digit");
+  add("class", (chosen) => tell(model, "digit", chosen * each + (digit() % each)), () => answerOf(model));
+  add("hand", (number) => tell(model, "digit", digit() - (digit() % each) + number - 1), () => (digit() % each) + 1, (number) => fill(PHRASES.hand, { number, each }));
+  add("side", (side) => tell(model, "side", side), () => model.get("side"), (side) => fill(PHRASES.side, { side }));
+  add("scraps", (count) => tell(model, "scraps", count), () => model.get("scraps"), String);
+  add("noise", (share) => tell(model, "noise", share), () => model.get("noise"), (share) => fill(PHRASES.noise, { share }));
+  add("network", (chosen) => tell(model, "network", chosen), () => model.get("network"));
+  add("one-query", (on) => tell(model, "query", on ? centre(model, model.get("size").map((length) => Math.ceil(length / 4))) : null), () => model.get("query") !== null);
+  hole(root, "clear").addEventListener("click", () => tell(model, "paint", ""));
+  return () => follow.forEach((each) => each());
+}
+
+// On a page the address carries the canvas; in Jupyter the address is Jupyter's.
+function followAddress(model, put) {
+  if (!model.get("together") || typeof model.send === "function") return () => {};
+  const read = () => {
+    if (!location.hash.startsWith(HASH)) return;
+    put(fromHash(location.hash, model) ?? model.get("start"));
+  };
+  read();
+  addEventListener("hashchange", read);
+  let waiting = 0;
+  return (canvas) => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => history.replaceState(history.state, "", toHash(canvas)), 300);
+  };
+}
+
+function render({ model, el }) {
+  const root = adopt(model, el);
+  const [h, w] = model.get("size"), colours = bytes(model.get("colours"));
+  const paint = makePainter(model);
+  const picture = makeCanvas(hole(root, "picture"), w, h, { role: "application", tabindex: "0" });
+  const panels = holes(root, "panel").map((figure) => makePanel(figure, model, colours));
+  const networks = model.get("networks").map(({ name, layers, start }) => ({ title: name, layers, start }));
+  const read = () => Object.fromEntries(CANVAS.map((name) => [name, model.get(name)]));
+  let canvas = read(), preview = null, image = null, near = false, framed = false;
+  let waiting = []; // the panels that still show an older canvas
+
+  // A network is made when it first has to say something.
+  function say(network) {
+    if (!network.run) {
+      const { buffer, byteOffset, byteLength } = model.get("weights");
+      network.run = makeNetwork(network.layers, new DataView(buffer, byteOffset + network.start, byteLength - network.start));
+    }
+    return network.run(image);
+  }
+
+  function frame() {
+    framed = false;
+    if (!image) drawCanvas();
+    const first = performance.now();
+    do {
+      const which = waiting.shift();
+      const network = networks[model.get("together") ? which : model.get("network")];
+      panels[which].show(network, say(network), image, canvas, preview ?? model.get("query"), answerOf(model));
+    } while (waiting.length && performance.now() - first < SLICE);
+    if (waiting.length) ask();
+    else root.dataset.shown = "";
+  }
+
+  function ask() {
+    if (framed || !near) return;
+    framed = true;
+    requestAnimationFrame(frame);
+  }
+
+  function drawCanvas() {
+    image = paint(canvas);
+    picture.context.putImageData(toPixels(image), 0, 0);
+    if (brush.at) {
+      picture.context.strokeStyle = "white";
+      picture.context.strokeRect(brush.at[1] - 1.5, brush.at[0] - 1.5, 4, 4);
+    }
+    const [row, column] = canvas.place.map((part) => part + 1);
+    const words = fill(PHRASES.canvas, { name: className(model), row, column, ...canvas });
+    picture.canvas.setAttribute("aria-label", `${words}. ${PHRASES.brush}`);
+    picture.show();
+  }
+
+  // Whoever waits goes on waiting in the old order, so that the last of many is not always late.
+  function update() {
+    waiting = [...waiting, ...panels.keys()].filter((which, i, all) => all.indexOf(which) === i);
+    delete root.dataset.shown;
+    ask();
+  }
+
+  // What there is to see before any network has run.
+  function settle() {
+    canvas = read();
+    const room = [h, w].map((length) => length - canvas.side);
+    canvas.place = canvas.place.map((at, axis) => clamp(at, room[axis])); // a digit that grew moves inside
+    if (canvas.place.join() !== model.get("place").join()) tell(model, "place", canvas.place);
+    image = null;
+    showControls();
+    for (const show of things) show();
+    update();
+  }
+
+  function change() {
+    settle();
+    write(canvas);
+  }
+
+  function put(next) {
+    for (const name of CANVAS) model.set(name, next[name]);
+    model.save_changes();
+  }
+
+  const chooser = hole(root, "tool"), tool = () => TOOLS[chooser.selectedIndex];
+  const brush = makeBrush(model, picture, tool, () => near && (drawCanvas(), update()));
+  const things = makeThings(root, model);
+  const showControls = makeControls(model, root);
+  control(chooser, () => (root.dataset.tool = tool()));
+  hole(root, "again").addEventListener("click", () => put(model.get("start")));
+  for (const panel of panels)
+    followQueries(panel, model, (query) => {
+      if (query === preview) return;
+      preview = query;
+      update();
+    });
+  const write = followAddress(model, put);
+  for (const name of CANVAS) model.on(`change:${name}`, change);
+  for (const name of ["network", "query"])
+    model.on(`change:${name}`, () => {
+      showControls();
+      update();
+    });
+  root.dataset.tool = tool();
+  settle();
+  // Nothing is computed before the figure is near the window.
+  const watcher = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    watcher.disconnect();
+    near = true;
+    ask();
+  }, { rootMargin: "50% 0px" });
+  watcher.observe(el);
+}
+
+export default { render };
