@@ -41,7 +41,10 @@ window.run = ([layers, weights, images, h, w]) => {
   const results = [], times = [];
   for (let i = 0; i < pixels.length; i += n) {
     const start = performance.now();
-    results.push(network({ c: 3, h, w, values: pixels.subarray(i, i + n) }));
+    const layers = network({ c: 3, h, w, values: pixels.subarray(i, i + n) });
+    let step = layers.next();
+    while (!step.done) step = layers.next();
+    results.push(step.value);
     times.push(performance.now() - start);
   }
   const maps = results[0].maps.map(({ name, kind, shape }, i) => {

@@ -261,6 +261,7 @@ def opened(browser, tmp_path: Path):
 def seen(page: Page) -> tuple[list, list[np.ndarray]]:
     page.wait_for_function("[...document.images].every(image => image.complete)")
     page.evaluate(TWO_FRAMES)  # by then scripts know the room that they have
+    page.wait_for_function("!document.querySelector('[data-tool]:not([data-shown])')")
     root: Locator = page.locator(".attn-living")
     return root.evaluate(CANONICAL), [np.array(each) for each in root.evaluate(PICTURES)]
 

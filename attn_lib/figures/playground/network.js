@@ -253,13 +253,18 @@ const LAYERS = {
   },
 };
 
-// A function of an image (3, h, w) that gives the classes' logits, and the maps in the order of their making.
+// A generator of an image (3, h, w) that returns the classes' logits, and the maps in the order of their making. It
+// yields after each layer: who calls may do something else before the next.
 function makeNetwork(layers, weights) {
   const take = reader(weights);
   const made = layers.map((layer) => LAYERS[layer.kind](layer, take));
-  return (image) => {
+  return function* (image) {
     const maps = [];
-    const y = made.reduce((x, layer) => layer(x, maps), image);
-    return { logits: y.values, maps };
+    let x = image;
+    for (const layer of made) {
+      x = layer(x, maps);
+      yield;
+    }
+    return { logits: x.values, maps };
   };
 }

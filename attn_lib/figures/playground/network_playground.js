@@ -1,13 +1,8 @@
 // A trained network runs in the page, on a canvas that the reader changes.
 
 const CANVAS = ["digit", "place", "side", "scraps", "scrap_places", "noise", "paint"];
-const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const TOOLS = ["move", "draw", "rub"];
-const SLICE = 8; // milliseconds of a frame for networks: where more wait, they wait for the next
-
-const clamp = (value, most) => Math.min(most, Math.max(0, value));
-const short = (number) => String(Math.floor(100 * number + 0.5) / 100);
-const bare = (event) => !event.altKey && !event.ctrlKey && !event.metaKey;
+const SLICE = 16; // milliseconds of a frame for networks: what is not done by then goes on in the next
 
 // A canvas in place of a still picture, once there is something on it.
 function makeCanvas(holder, width, height, words) {
@@ -53,125 +48,6 @@ function makePanel(figure, model, colours) {
   }
 
   return { canvas: picture.canvas, show, under, queries: () => map?.queries };
-}
-
-// Queries: what the pointer points at in a map of relations, clicks on, or reaches by arrow keys.
-function followQueries(panel, model, preview) {
-  const { canvas, under, queries } = panel;
-  canvas.addEventListener("pointermove", (event) => event.pointerType === "mouse" && preview(under(event)));
-  canvas.addEventListener("pointerleave", () => preview(null));
-  canvas.addEventListener("click", (event) => under(event) !== null && tell(model, "query", under(event)));
-  canvas.addEventListener("keydown", (event) => {
-    const step = ARROWS[event.key];
-    if (!step || !bare(event) || !queries()) return;
-    event.preventDefault();
-    const [rows, columns] = queries(), at = model.get("query") ?? centre(model, queries());
-    tell(model, "query", clamp(Math.floor(at / columns) + step[0], rows - 1) * columns + clamp((at % columns) + step[1], columns - 1));
-  });
-}
-
-// The position in the middle of the digit.
-function centre(model, [rows, columns]) {
-  const [h, w] = model.get("size"), [top, left] = model.get("place"), half = model.get("side") / 2;
-  return Math.floor(((top + half) * rows) / h) * columns + Math.floor(((left + half) * columns) / w);
-}
-
-// What can be moved: the scraps, and last the digit. `at` reads its place, `to` sets it.
-function makeThings(root, model) {
-  const scraps = model.get("pieces").length, board = hole(root, "picture"), [h, w] = model.get("size");
-  return holes(root, "thing").map((el, i) => {
-    const isDigit = i === scraps;
-    const side = () => (isDigit ? model.get("side") : SCRAP);
-    const at = () => (isDigit ? model.get("place") : model.get("scrap_places")[i]);
-    const to = (top, left) => {
-      const place = [clamp(top, h - side()), clamp(left, w - side())];
-      if (place.join() === at().join()) return;
-      if (isDigit) tell(model, "place", place);
-      else tell(model, "scrap_places", model.get("scrap_places").map((other, k) => (k === i ? place : other)));
-    };
-    let grip = null; // where the pointer holds it, in pixels of the canvas
-    const pixel = (event) => {
-      const area = board.getBoundingClientRect();
-      return [((event.clientY - area.top) / area.height) * h, ((event.clientX - area.left) / area.width) * w];
-    };
-    el.addEventListener("pointerdown", (event) => {
-      const [y, x] = pixel(event), [top, left] = at();
-      grip = [y - top, x - left];
-      el.setPointerCapture(event.pointerId);
-    });
-    el.addEventListener("pointermove", (event) => {
-      if (!grip) return;
-      const [y, x] = pixel(event);
-      to(Math.round(y - grip[0]), Math.round(x - grip[1]));
-    });
-    for (const end of ["pointerup", "pointercancel"]) el.addEventListener(end, () => (grip = null));
-    el.addEventListener("keydown", (event) => {
-      const step = ARROWS[event.key];
-      if (!step || !bare(event)) return;
-      event.preventDefault();
-      to(at()[0] + step[0], at()[1] + step[1]);
-    });
-    return () => {
-      const [top, left] = at(), edges = { left: left / w, top: top / h, width: side() / w, height: side() / h };
-      el.setAttribute("style", Object.entries(edges).map(([edge, share]) => `${edge}: ${short(100 * share)}%`).join("; "));
-      const name = isDigit ? fill(PHRASES.the_digit, { name: className(model) }) : fill(PHRASES.scrap, { number: i + 1 });
-      el.setAttribute("aria-label", fill(PHRASES.thing, { name, row: top + 1, column: left + 1 }));
-      el.toggleAttribute("hidden", !isDigit && i >= model.get("scraps"));
-    };
-  });
-}
-
-const perClass = (model) => model.get("digits").byteLength / 64 / model.get("classes").length;
-const answerOf = (model) => Math.floor(model.get("digit") / perClass(model));
-const className = (model) => model.get("classes")[answerOf(model)];
-
-// Paint: by pointer or finger, or by a brush that arrow keys move. `tool` says whether it paints or rubs out.
-function makeBrush(model, picture, tool, redraw) {
-  const { canvas } = picture, [h, w] = model.get("size");
-  const brush = { at: null };
-  let last = null;
-  function dab(y, x) {
-    const pixels = painted(model.get("paint"), h * w);
-    for (let row = y - 1; row <= y + 1; row++)
-      for (let column = x - 1; column <= x + 1; column++)
-        if (row >= 0 && row < h && column >= 0 && column < w) pixels[row * w + column] = tool() === "draw" ? 1 : 0;
-    tell(model, "paint", encodePaint(pixels));
-  }
-  // All pixels between two places: a fast finger leaves no gaps.
-  function stroke(from, to) {
-    const steps = Math.max(1, ...to.map((part, axis) => Math.abs(part - from[axis])));
-    for (let i = 1; i <= steps; i++) dab(...to.map((part, axis) => Math.round(from[axis] + ((part - from[axis]) * i) / steps)));
-  }
-  const pixel = (event) => {
-    const area = canvas.getBoundingClientRect();
-    return [Math.floor(((event.clientY - area.top) / area.height) * h), Math.floor(((event.clientX - area.left) / area.width) * w)];
-  };
-  canvas.addEventListener("pointerdown", (event) => {
-    if (tool() === "move") return;
-    canvas.setPointerCapture(event.pointerId);
-    last = pixel(event);
-    dab(...last);
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    if (!last) return;
-    stroke(last, pixel(event));
-    last = pixel(event);
-  });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (last = null));
-  canvas.addEventListener("keydown", (event) => {
-    const step = ARROWS[event.key];
-    if (tool() === "move" || (!step && event.key !== " ") || !bare(event)) return;
-    event.preventDefault();
-    brush.at ??= [h >> 1, w >> 1];
-    if (step) brush.at = [clamp(brush.at[0] + step[0], h - 1), clamp(brush.at[1] + step[1], w - 1)];
-    else dab(...brush.at);
-    redraw();
-  });
-  canvas.addEventListener("blur", () => {
-    brush.at = null;
-    redraw();
-  });
-  return brush;
 }
 
 // What each control shows when its trait changes, and does when the reader chooses.
@@ -220,27 +96,31 @@ function render({ model, el }) {
   const networks = model.get("networks").map(({ name, layers, start }) => ({ title: name, layers, start }));
   const read = () => Object.fromEntries(CANVAS.map((name) => [name, model.get(name)]));
   let canvas = read(), preview = null, image = null, near = false, framed = false;
-  let waiting = []; // the panels that still show an older canvas
+  let waiting = [], working = null; // the panels that show an older canvas, and the work on one of them
 
-  // A network is made when it first has to say something.
-  function say(network) {
+  // Layer after layer, what a panel shows of the canvas as it is now. A network is made when it first has to say something.
+  function* work(which) {
+    const network = networks[model.get("together") ? which : model.get("network")];
+    const now = { image, canvas, answer: answerOf(model) };
     if (!network.run) {
       const { buffer, byteOffset, byteLength } = model.get("weights");
       network.run = makeNetwork(network.layers, new DataView(buffer, byteOffset + network.start, byteLength - network.start));
+      yield;
     }
-    return network.run(image);
+    const said = yield* network.run(now.image);
+    panels[which].show(network, said, now.image, now.canvas, preview ?? model.get("query"), now.answer);
   }
 
+  // What has begun is ended before anything newer begins: while one drags, each frame shows something whole.
   function frame() {
     framed = false;
-    if (!image) drawCanvas();
     const first = performance.now();
-    do {
-      const which = waiting.shift();
-      const network = networks[model.get("together") ? which : model.get("network")];
-      panels[which].show(network, say(network), image, canvas, preview ?? model.get("query"), answerOf(model));
-    } while (waiting.length && performance.now() - first < SLICE);
-    if (waiting.length) ask();
+    if (!image) drawCanvas();
+    while ((working || waiting.length) && performance.now() - first < SLICE) {
+      working ??= work(waiting.shift());
+      if (working.next().done) working = null;
+    }
+    if (working || waiting.length) ask();
     else root.dataset.shown = "";
   }
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ class Playground(LivingFigure):
     """
 
     name = "network_playground"
-    parts = ("network", "canvas", "drawing")
+    parts = ("network", "canvas", "drawing", "hands")
     phrases = PHRASES
     constants = {
         "SCALE": SCALE,
@@ -210,7 +211,8 @@ class Playground(LivingFigure):
     def _view(self, name: str, layers: list[dict], image: Tensor) -> View:
         where, kind = shown_layer(layers)
         network = self._networks[name]
-        with torch.no_grad(), nullcontext({}) if kind == "none" else record(network) as maps:
+        recorded: Any = nullcontext({}) if kind == "none" else record(network)
+        with torch.no_grad(), recorded as maps:
             shares = network(image[None])[0].softmax(0).double().numpy()
         weights, query = np.empty(0), None
         if kind != "none":
