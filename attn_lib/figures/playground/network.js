@@ -54,16 +54,28 @@ function multiply(a, b, rows, columns, depth, bias, relu) {
   return out;
 }
 
+// Some channels with zeros around them: (channels, h + 2·padding, w + 2·padding).
+function padded(x, first, channels, padding) {
+  if (!padding) return x.values.subarray(first * x.h * x.w, (first + channels) * x.h * x.w);
+  const h = x.h + 2 * padding, w = x.w + 2 * padding, out = new Float32Array(channels * h * w);
+  for (let channel = 0; channel < channels; channel++)
+    for (let row = 0; row < x.h; row++) {
+      const start = ((first + channel) * x.h + row) * x.w;
+      out.set(x.values.subarray(start, start + x.w), (channel * h + row + padding) * w + padding);
+    }
+  return out;
+}
+
 // The pixels that each position of a convolution sees, one row a position: (h·w, channels·size·size).
 function patches(x, first, channels, { size, stride, padding, dilation }, h, w) {
-  const out = new Float32Array(h * w * channels * size * size);
+  const from = padded(x, first, channels, padding), tall = x.h + 2 * padding, wide = x.w + 2 * padding;
+  const out = new Float32Array(h * w * channels * size * size), reach = size * dilation;
   let at = 0;
-  for (let top = -padding; top < h * stride - padding; top += stride)
-    for (let left = -padding; left < w * stride - padding; left += stride)
-      for (let channel = first; channel < first + channels; channel++)
-        for (let row = top; row < top + size * dilation; row += dilation)
-          for (let column = left; column < left + size * dilation; column += dilation, at++)
-            if (row >= 0 && row < x.h && column >= 0 && column < x.w) out[at] = x.values[(channel * x.h + row) * x.w + column];
+  for (let top = 0; top < h * stride; top += stride)
+    for (let left = 0; left < w * stride; left += stride)
+      for (let channel = 0, start = top * wide + left; channel < channels; channel++, start += tall * wide)
+        for (let row = start, last = start + reach * wide; row < last; row += dilation * wide)
+          for (let column = row; column < row + reach; column += dilation) out[at++] = from[column];
   return out;
 }
 
