@@ -1,6 +1,11 @@
 """Attention mechanisms for images, each with the map that it computes."""
 
-from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
+from .channel import (
+    CrossCovarianceAttention,
+    EfficientChannelAttention,
+    SelectiveKernel,
+    SqueezeExcitation,
+)
 from .contrastive import averaged_contrast, info_nce
 from .foundations import AttentionPooling, NonLocalMeans
 from .inserting import insert, remove
@@ -10,10 +15,11 @@ from .instruments.rollout import rollout
 from .instruments.tracing import trace_shapes
 from .instruments.windows import unwindow
 from .mechanisms import available, create
-from .mixed import CBAM, ChannelGate, SpatialGate
+from .mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from .module import AttentionModule
 from .public import load_public
-from .spatial import NonLocal, SelfAttention2d
+from .relations import LinearAttention, WindowAttention
+from .spatial import GlobalContext, NonLocal, SelfAttention2d
 from .vit import (
     Attention,
     FeatureViT,
@@ -28,18 +34,24 @@ __all__ = [
     "AttentionModule",
     "AttentionPooling",
     "ChannelGate",
+    "CoordinateAttention",
     "Cost",
+    "CrossCovarianceAttention",
     "EfficientChannelAttention",
     "FeatureViT",
     "FeedForward",
+    "GlobalContext",
+    "LinearAttention",
     "NonLocal",
     "NonLocalMeans",
     "SelectiveKernel",
     "SelfAttention2d",
+    "SimAM",
     "SimpleViT",
     "SpatialGate",
     "SqueezeExcitation",
     "Transformer",
+    "WindowAttention",
     "available",
     "averaged_contrast",
     "cost",

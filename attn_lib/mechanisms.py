@@ -6,28 +6,40 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
+from .channel import (
+    CrossCovarianceAttention,
+    EfficientChannelAttention,
+    SelectiveKernel,
+    SqueezeExcitation,
+)
 from .foundations import AttentionPooling
-from .mixed import CBAM, ChannelGate, SpatialGate
-from .spatial import NonLocal, SelfAttention2d
+from .mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
+from .relations import LinearAttention, WindowAttention
+from .spatial import GlobalContext, NonLocal, SelfAttention2d
 
 _MECHANISMS: dict[str, type[nn.Module]] = {
     "cbam": CBAM,
     "channel_gate": ChannelGate,
+    "coordinate": CoordinateAttention,
+    "cross_covariance": CrossCovarianceAttention,
     "efficient_channel": EfficientChannelAttention,
+    "global_context": GlobalContext,
+    "linear_attention": LinearAttention,
     "non_local": NonLocal,
     "selective_kernel": SelectiveKernel,
     "self_attention": SelfAttention2d,
+    "simam": SimAM,
     "spatial_gate": SpatialGate,
     "squeeze_excitation": SqueezeExcitation,
+    "window_attention": WindowAttention,
 }
 
 # What the papers and their users say.
 _SAID = {
-    "eca": "efficient_channel", "ecanet": "efficient_channel", "nl": "non_local",
-    "nonlocalblock": "non_local", "sagan": "self_attention", "se": "squeeze_excitation",
+    "ca": "coordinate", "coordatt": "coordinate", "coordattn": "coordinate", "eca": "efficient_channel", "ecanet": "efficient_channel", "gc": "global_context",
+    "gcnet": "global_context", "nl": "non_local", "nonlocalblock": "non_local", "sagan": "self_attention", "se": "squeeze_excitation",
     "selayer": "squeeze_excitation", "senet": "squeeze_excitation", "sk": "selective_kernel",
-    "sknet": "selective_kernel",
+    "efficientattention": "linear_attention", "sknet": "selective_kernel", "swin": "window_attention", "xca": "cross_covariance", "xcit": "cross_covariance",
 }  # fmt: skip
 
 

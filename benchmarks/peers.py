@@ -9,16 +9,22 @@ from torch import Tensor, nn
 
 # isort: split
 from fightingcv_attention.attention.CBAM import ChannelAttention as FightingChannelGate
+from fightingcv_attention.attention.CoordAttention import CoordAtt
 from fightingcv_attention.attention.ECAAttention import ECAAttention
 from fightingcv_attention.attention.SEAttention import SEAttention
-from mmcv.cnn.bricks import NonLocal2d
+from fightingcv_attention.attention.SimAM import SimAM as FightingSimAM
+from mmcv.cnn.bricks import ContextBlock, NonLocal2d
 from pytorchcv.models import cbamresnet
 from pytorchcv.models.common.att import SEBlock
 from pytorchcv.models.sknet import SKConvBlock
-from timm.layers import EcaModule, NonLocalAttn, SEModule, cbam
+from timm.layers import EcaModule, GlobalContext, NonLocalAttn, SEModule, cbam
 from timm.layers import SelectiveKernel as TimmSelectiveKernel
+from timm.layers.coord_attn import CoordAttn
 from timm.models.vision_transformer import Attention as TimmAttention
+from timm.models.xcit import XCA
+from torchvision.models.swin_transformer import ShiftedWindowAttention
 from torchvision.ops import SqueezeExcitation as TorchvisionSqueezeExcitation
+from vit_pytorch.jet_vit import linear_attn
 from vit_pytorch.simple_flash_attn_vit import Attention as VitPytorchFlashAttention
 from vit_pytorch.simple_vit import Attention as VitPytorchAttention
 
@@ -54,6 +60,23 @@ class PlainPooling(attn_lib.AttentionPooling):
         return (x * scores.flatten(2).softmax(-1).view_as(scores)).sum((2, 3))
 
 
+class PlainLinear(attn_lib.LinearAttention):
+    """The map of all pairs, then the sum."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reweight(x, self.attention(x))
+
+
+class LinearByVitPytorch(attn_lib.LinearAttention):
+    """The same weights and features; what is made of them is theirs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = (part(x).unflatten(1, (8, -1)).flatten(3).mT for part in (self.query, self.key, self.value))  # fmt: skip
+        query, key, value = parts
+        gathered = linear_attn(F.elu(query) + 1, F.elu(key) + 1, value)
+        return x + self.out(gathered.mT.reshape(x.shape))
+
+
 class Gated(nn.Module):
     """fightingcv's gates are only gates."""
 
@@ -81,6 +104,24 @@ class Copy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.clone()
+
+
+class Added(OnTokens):
+    """Attention over tokens whose result is added to the features, as the block around it does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x).mT.reshape(x.shape)
+
+
+class Swin(nn.Module):
+    """torchvision's windows, channels last and added to the features, as the block around them does."""
+
+    def __init__(self, c: int):
+        super().__init__()
+        self.attention = ShiftedWindowAttention(c, [7, 7], [3, 3], 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.attention(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def timm_attention(c: int) -> nn.Module:
@@ -116,6 +157,11 @@ FORMS: dict[str, Forms] = {
     },
     "self_attention": {"ours": attn_lib.SelfAttention2d, "plain": PlainSelfAttention},
     **{f"non_local.{mode}": non_local(mode) for mode in MODES},
+    "global_context": {
+        "ours": attn_lib.GlobalContext,
+        "mmcv": lambda c: ContextBlock(c, ratio=1 / 16),
+        "timm": lambda c: GlobalContext(c, rd_ratio=1 / 16, fuse_add=True, fuse_scale=False),
+    },
     "squeeze_excitation": {
         "ours": attn_lib.SqueezeExcitation,
         "fightingcv": SEAttention,
@@ -148,6 +194,25 @@ FORMS: dict[str, Forms] = {
         "ours": attn_lib.CBAM,
         "pytorchcv": cbamresnet.CbamBlock,
         "timm": lambda c: cbam.CbamModule(c, rd_channels=c // 16, mlp_bias=True),
+    },
+    "simam": {"ours": lambda c: attn_lib.SimAM(), "fightingcv": lambda c: FightingSimAM()},
+    "coordinate": {
+        "ours": attn_lib.CoordinateAttention,
+        "fightingcv": lambda c: CoordAtt(c, c),
+        "timm": lambda c: CoordAttn(c, rd_channels=max(c // 32, 8), bias=True),
+    },
+    "cross_covariance": {
+        "ours": attn_lib.CrossCovarianceAttention,
+        "timm": lambda c: Added(XCA(c, 8, qkv_bias=True)),
+    },
+    "window_attention": {
+        "ours": lambda c: attn_lib.WindowAttention(c, shift=3),
+        "torchvision": Swin,
+    },
+    "linear_attention": {
+        "ours": attn_lib.LinearAttention,
+        "plain": PlainLinear,
+        "vit-pytorch": LinearByVitPytorch,
     },
     "attention_pooling": {"ours": attn_lib.AttentionPooling, "plain": PlainPooling},
 }

@@ -13,13 +13,19 @@ from attn_lib import (
     AttentionModule,
     AttentionPooling,
     ChannelGate,
+    CoordinateAttention,
+    CrossCovarianceAttention,
     EfficientChannelAttention,
+    GlobalContext,
+    LinearAttention,
     NonLocal,
     NonLocalMeans,
     SelectiveKernel,
     SelfAttention2d,
+    SimAM,
     SpatialGate,
     SqueezeExcitation,
+    WindowAttention,
 )
 
 
@@ -31,9 +37,9 @@ class Case:
         name: as it stands in the test's id.
         make: builds it.
         small, large: shapes of an input; where `forward` takes another way for large maps, one for each way.
-        kind: a relation's rows sum to 1; scores are a relation's before any softmax; a gate lies in (0, 1);
-            shares sum to 1 over the branches; a readout's weights sum to 1 over the image, and its output has
-            no positions.
+        kind: a relation's rows sum to 1, between positions, all or in windows, or between channels; scores are a relation's before any softmax; a gate lies in (0, 1);
+            shares sum to 1 over the branches; a shared row is one for all positions, and sums to 1 over the
+            image; so does a readout's, whose output has no positions.
         parameters: how many numbers it learns, written as the paper's formula.
         switch: the parameters that are 0 at first, make it the identity, and alone learn in the first step.
         dead: parameters whose gradient is 0 whatever the input.
@@ -45,7 +51,16 @@ class Case:
     make: Callable[[], AttentionModule]
     small: tuple[int, ...]
     large: tuple[int, ...]
-    kind: Literal["relation", "scores", "gate", "branch share", "readout"]
+    kind: Literal[
+        "relation",
+        "scores",
+        "gate",
+        "branch share",
+        "channel relation",
+        "windows",
+        "shared row",
+        "readout",
+    ]
     parameters: int
     switch: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
@@ -109,6 +124,7 @@ CASES = [
     _non_local("concatenation", 3 * (16 * 8 + 8) + 2 * 8 + 8 * 16 + 2 * 16),
     _non_local("embedded_gaussian", 3 * (16 * 8 + 8) + 8 * 16 + 2 * 16, large=(2, 16, 13, 11), dead=("phi.bias",), subsample=True, scaled=True, pool_first=True),
     _non_local("concatenation", 3 * (16 * 8 + 8) + 2 * 8 + 8 * 16 + 2 * 16, large=(2, 16, 13, 11), subsample=True),
+    Case("GlobalContext", lambda: GlobalContext(16, 4), (2, 16, 3, 5), (2, 16, 9, 11), "shared row", (16 + 1) + (16 * 4 + 4) + 2 * 4 + (4 * 16 + 16), ("transform.3.weight", "transform.3.bias"), ("key.bias",), permutes=True),
     Case("SqueezeExcitation", lambda: SqueezeExcitation(14), (8, 14, 3, 5), (8, 14, 9, 11), "gate", 2 * 14 * 1, permutes=True),
     Case("SqueezeExcitation-bias", lambda: SqueezeExcitation(30, 4, bias=True), (2, 30, 3, 5), (2, 30, 9, 11), "gate", 2 * 30 * 7 + 7 + 30, permutes=True),
     Case("EfficientChannelAttention", lambda: EfficientChannelAttention(16), (2, 16, 3, 5), (2, 16, 9, 11), "gate", 3, permutes=True),
@@ -117,6 +133,13 @@ CASES = [
     Case("SpatialGate", lambda: SpatialGate(), (2, 16, 3, 5), (2, 16, 17, 16), "gate", 2 * 7 * 7 + 2),
     Case("CBAM", lambda: CBAM(24, 4), (2, 24, 3, 5), (2, 24, 17, 16), "gate", (2 * 24 * 6 + 6 + 24) + 2 * 7 * 7 + 2),
     Case("CBAM-equation", lambda: CBAM(24, 4, 3, norm=False), (2, 24, 3, 5), (2, 24, 9, 11), "gate", (2 * 24 * 6 + 6 + 24) + 2 * 3 * 3 + 1),
+    Case("SimAM", lambda: SimAM(), (2, 6, 3, 5), (2, 6, 9, 11), "gate", 0, permutes=True),
+    Case("CoordinateAttention", lambda: CoordinateAttention(16), (2, 16, 3, 5), (2, 16, 9, 11), "gate", (16 * 8 + 8) + 2 * 8 + 2 * (8 * 16 + 16)),
+    Case("CrossCovarianceAttention", lambda: CrossCovarianceAttention(16, 2), (2, 16, 3, 5), (2, 16, 9, 11), "channel relation", 4 * (16 * 16 + 16) + 2, permutes=True),
+    Case("LinearAttention", lambda: LinearAttention(16, heads=2), (2, 16, 3, 5), (2, 16, 9, 11), "relation", 4 * (16 * 16 + 16), permutes=True),
+    Case("LinearAttention-softmax", lambda: LinearAttention(16, "softmax", heads=2), (2, 16, 3, 5), (2, 16, 9, 11), "relation", 4 * (16 * 16 + 16), dead=("key.bias",), permutes=True),
+    Case("WindowAttention", lambda: WindowAttention(16, 3, heads=2), (2, 16, 3, 5), (2, 16, 9, 11), "windows", 4 * (16 * 16 + 16) + 5 * 5 * 2, dead=("key.bias",)),
+    Case("WindowAttention-shifted", lambda: WindowAttention(16, 4, 1, heads=2), (2, 16, 3, 5), (2, 16, 8, 11), "windows", 4 * (16 * 16 + 16) + 7 * 7 * 2, dead=("key.bias",)),
     Case("AttentionPooling", lambda: AttentionPooling(16), (2, 16, 3, 5), (2, 16, 9, 11), "readout", 16, permutes=True),
     Case("NonLocalMeans", lambda: NonLocalMeans(3, 1.0), (2, 3, 2, 4), (2, 3, 7, 5), "relation", 0, smallest=2),
 ]

@@ -4,6 +4,7 @@ import functools
 
 import cases
 import planted_bugs as planted
+import planted_since as since
 import pytest
 import test_bad_input
 import test_engineering
@@ -12,6 +13,7 @@ import test_module
 import test_parity
 import test_parity_channel
 import test_parity_nonlocal
+import test_parity_since
 import torch
 from cases import Case
 
@@ -52,6 +54,21 @@ BUGS = {
     planted.Parallel: ("notes, CBAM", "parity"),
     planted.PositionsFirst: ("CBAM ports", "parity"),
     planted.NoBatchNorm: ("notes, CBAM", "parameters"),
+    since.NoSoftmax: ("pytorch-attention's GC", "weights"),
+    since.ContextMultiplies: ("timm's default", "parity"),
+    since.NoVarianceOfOne: ("the authors' SimAM", "any size"),
+    since.EnergyInPlaceOfItsInverse: ("plausible", "parity"),
+    since.RowsForColumns: ("plausible", "parity"),
+    since.OneDirection: ("plausible", "gradients"),
+    since.OverTheOtherChannels: ("plausible", "weights"),
+    since.LengthOverChannels: ("plausible", "parity"),
+    since.DividedByTemperature: ("XCiT, the equation", "parity"),
+    since.LooksAtWhatFillsUp: ("Swin and its ports", "parity"),
+    since.BiasOfTheOtherWay: ("plausible", "parity"),
+    since.RolledBackTheWrongWay: ("plausible", "parity"),
+    since.NotDivided: ("plausible", "weights"),
+    since.ReLUFeatures: ("EfficientViT, on purpose", "parity"),
+    since.KeysOverTheBatch: ("External-Attention's A² nets", "batch mates"),
 }
 
 PARITY = {
@@ -66,8 +83,21 @@ PARITY = {
     "ChannelGate": [(test_parity_channel.test_the_gates_are_those_of_fightingcv, (SHAPE,))],
     "SpatialGate": [(test_parity_channel.test_the_gates_are_those_of_fightingcv, (SHAPE,))],
     "CBAM": [(test_parity_channel.test_cbam_is_pytorchcv, (SHAPE,))],
+    "SimAM": [(test_parity_since.test_simam_is_fightingcv, (SHAPE, 1e-4))],
+    "CoordinateAttention": [(test_parity_since.test_coordinate_attention, (SHAPE, "timm"))],
+    "CrossCovarianceAttention": [(test_parity_since.test_cross_covariance_attention_is_timm, (SHAPE, True))],
+    "WindowAttention": [(test_parity_since.test_window_attention_at_any_size_is_the_equation_window_by_window, ((10, 7), 1))],
+    "LinearAttention": [(test_parity_since.test_linear_attention_is_vit_pytorch, (SHAPE,))],
+    "GlobalContext": [(test_parity_since.test_global_context_is_mmcv, (SHAPE,))],
 }  # fmt: skip
-HOMES = (test_parity, test_parity_channel, test_parity_nonlocal, test_bad_input, cases)
+HOMES = (
+    test_parity,
+    test_parity_channel,
+    test_parity_nonlocal,
+    test_parity_since,
+    test_bad_input,
+    cases,
+)
 
 
 def parity(case: Case, name: str) -> None:
@@ -93,6 +123,7 @@ def any_size(case: Case, name: str) -> None:
     x = case.input()
     assert case.awake()(x).shape == x.shape
     test_equation.test_every_height_and_width_works.hypothesis.inner_test(case, 3, 4)
+    test_equation.test_one_position_works(case)
 
 
 def gradients(case: Case, name: str) -> None:

@@ -9,11 +9,17 @@ from sympy import Expr, Max, Symbol, ceiling, floor
 from sympy.codegen.cfunctions import log2
 from torch import nn
 
-from ..channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
+from ..channel import (
+    CrossCovarianceAttention,
+    EfficientChannelAttention,
+    SelectiveKernel,
+    SqueezeExcitation,
+)
 from ..foundations import AttentionPooling, NonLocalMeans
-from ..mixed import CBAM, ChannelGate, SpatialGate
+from ..mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from ..module import AttentionModule
-from ..spatial import NonLocal, SelfAttention2d
+from ..relations import LinearAttention, WindowAttention
+from ..spatial import GlobalContext, NonLocal, SelfAttention2d
 from ..vit import Attention
 
 # Of a feature map, its tokens, a mechanism. n, m, e and what a formula says come from the others.
@@ -176,6 +182,17 @@ def non_local(module: NonLocal, shape: tuple[int, ...]) -> Formula:
 
 
 @formula.register
+def global_context(module: GlobalContext, shape: tuple[int, ...]) -> Formula:
+    return Formula(
+        parameters=2 * c * (d + 1) + 1 + 3 * d,
+        multiply_adds=2 * b * c * (n + d),
+        activations=b * (2 * n + 2 * c + 3 * d + n * c),
+        where={n: h * w, d: Max(floor(c / r), 2)},
+        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
+    )
+
+
+@formula.register
 def squeeze_excitation(module: SqueezeExcitation, shape: tuple[int, ...]) -> Formula:
     bias = int(module.squeeze.bias is not None)
     return Formula(
@@ -217,6 +234,19 @@ def selective_kernel(module: SelectiveKernel, shape: tuple[int, ...]) -> Formula
 
 
 @formula.register
+def cross_covariance(module: CrossCovarianceAttention, shape: tuple[int, ...]) -> Formula:
+    bias = int(module.query.bias is not None)
+    return Formula(
+        parameters=4 * c**2 + (3 * bias + 1) * c + heads,
+        multiply_adds=b * n * c * (4 * c + 2 * d),
+        # Of queries and keys the squares, their sums, clamped, inverted, and the rows of length 1.
+        activations=b * c * (10 * n + 6 + 3 * d),
+        where={n: h * w, d: c / heads},
+        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, heads: module.heads}),
+    )
+
+
+@formula.register
 def channel_gate(module: ChannelGate, shape: tuple[int, ...]) -> Formula:
     bias = int(module.mlp[0].bias is not None)
     return Formula(
@@ -250,4 +280,57 @@ def cbam(module: CBAM, shape: tuple[int, ...]) -> Formula:
         activations=channel.activations + spatial.activations + b * n * c,
         where=channel.where,
         sizes=channel.sizes | spatial.sizes,
+    )
+
+
+@formula.register
+def simam(module: SimAM, shape: tuple[int, ...]) -> Formula:
+    return Formula(
+        parameters=sympy.Integer(0),
+        multiply_adds=sympy.Integer(0),
+        activations=b * c * (6 * n + 5),
+        where={n: h * w},
+        sizes=_sizes(module, (b, c, h, w), shape, {}),
+    )
+
+
+@formula.register
+def coordinate(module: CoordinateAttention, shape: tuple[int, ...]) -> Formula:
+    return Formula(
+        parameters=3 * c * d + 2 * c + 3 * d,
+        multiply_adds=2 * b * c * d * (h + w),
+        activations=b * ((h + w) * (3 * c + 3 * d) + 2 * n * c),
+        where={n: h * w, d: Max(floor(c / r), 8)},
+        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
+    )
+
+
+@formula.register
+def window_attention(module: WindowAttention, shape: tuple[int, ...]) -> Formula:
+    return Formula(
+        parameters=4 * c**2 + 4 * c + (2 * k - 1) ** 2 * heads,
+        # m positions are in windows, some of them twice where these are filled up.
+        multiply_adds=b * (4 * n * c**2 + 2 * m * k**2 * c),
+        activations=b * (6 * n * c + m * c + 3 * heads * m * k**2),
+        where={n: h * w, m: ceiling(h / k) * ceiling(w / k) * k**2},
+        sizes=_sizes(
+            module,
+            (b, c, h, w),
+            shape,
+            {c: module.channels, k: module.window, heads: module.heads},
+        ),
+    )
+
+
+@formula.register
+def linear_attention(module: LinearAttention, shape: tuple[int, ...]) -> Formula:
+    """Of the map, as `attention` and `reweight` make it; `forward` takes 2·b·n·c·d in place of 2·b·n²·c."""
+    elu = module.mode == "elu"
+    return Formula(
+        parameters=4 * c**2 + 4 * c,
+        multiply_adds=b * n * c * (4 * c + 2 * n),
+        activations=b * (8 * n * c + heads * n**2)
+        + (b * (4 * n * c + c + 2 * heads * n) if elu else 0),
+        where={n: h * w},
+        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, heads: module.heads}),
     )

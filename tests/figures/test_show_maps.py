@@ -32,7 +32,13 @@ def recorded(network: nn.Module, images: torch.Tensor = IMAGES) -> dict[str, tor
     return maps
 
 
-PLACELESS = {"squeeze_excitation", "selective_kernel", "efficient_channel", "channel_gate"}
+PLACELESS = {
+    "channel_gate",
+    "cross_covariance",
+    "efficient_channel",
+    "selective_kernel",
+    "squeeze_excitation",
+}
 
 
 @pytest.mark.parametrize("slot", available())
@@ -42,11 +48,17 @@ def test_every_mechanism_is_shown_or_said_to_have_no_place(slot: str, unchecked)
         with pytest.raises(ValueError, match=r"'slot' weigh channels.*ChannelExplorer\("):
             show_maps(IMAGES, maps)
         return
+    if slot == "window_attention":
+        with pytest.raises(ValueError, match="of windows.*attn_lib.unwindow"):
+            show_maps(IMAGES, maps)
+        maps = {"slot": unwindow(maps["slot"], (10, 10))}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # CBAM's other half
         figure = show_maps(IMAGES, maps)
     (panel,) = figure.panels
-    assert panel["kind"] == ("gate" if maps[panel["name"]].ndim == 4 else "relation")
+    weights = maps[panel["name"]]
+    of_positions = "gate" if weights.ndim == 4 else "readout"
+    assert panel["kind"] == (of_positions if weights.shape[-2:] == (10, 10) else "relation")
     assert figure.grid == [10, 10] and panel["name"] in figure.alt
 
 

@@ -62,10 +62,12 @@ for mode in MODES:
         )
 FEATURES = {
     "AttentionPooling": [{}],
+    "GlobalContext": [{}, {"reduction": 3}],
     "SqueezeExcitation": [{}, {"reduction": 4, "bias": True}],
     "EfficientChannelAttention": [{}, {"kernel_size": 7}],
     "SelectiveKernel": [{}, {"branches": 3, "groups": 1}, {"reduction": 2}],
     "ChannelGate": [{}, {"reduction": 3, "bias": False}],
+    "CoordinateAttention": [{}, {"reduction": 4}],
     "CBAM": [{}, {"kernel_size": 3, "norm": False}],
 }
 for name, choices in FEATURES.items():
@@ -79,6 +81,22 @@ GRID["SpatialGate"] = [
     for k in (1, 7)
     for norm in (True, False)
 ]
+GRID["CrossCovarianceAttention"] = [
+    ((c, heads), {"bias": bias}, [(b, c, h, w) for b, h, w in MAPS])
+    for c, heads in ((16, 8), (70, 1), (96, 3))  # heads of one channel: no matrix product
+    for bias in (True, False)
+]
+GRID["WindowAttention"] = [
+    ((c, window, shift, heads), {}, [(b, c, h, w) for b, h, w in MAPS])
+    for c, heads in ((16, 8), (70, 1))
+    for window, shift in ((2, 0), (4, 1), (7, 3))
+]
+GRID["LinearAttention"] = [
+    ((c, linear, heads), {}, [(b, c, h, w) for b, h, w in MAPS])
+    for c, heads in ((16, 8), (70, 1))
+    for linear in ("elu", "softmax")
+]
+GRID["SimAM"] = [((), {}, [(b, c, h, w) for c in (1, 5) for b, h, w in MAPS])]
 GRID = {name: choices for name, choices in GRID.items() if hasattr(attn_lib, name)}
 
 every_setting = pytest.mark.parametrize(
@@ -89,7 +107,7 @@ every_setting = pytest.mark.parametrize(
 
 aten = torch.ops.aten
 COPIES = {aten.clone.default, aten._to_copy.default, aten._unsafe_view.default}
-COPIES |= {aten.cat.default, aten.stack.default}
+COPIES |= {aten.cat.default, aten.stack.default, aten.index_select.default}
 
 
 class Computed(TorchDispatchMode):
@@ -187,6 +205,7 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy]] = {
     "Attention": {"heads": st.integers(1, 9), "dim_head": st.integers(1, 70)},
     "AttentionPooling": {},
     "NonLocal": {"mode": st.sampled_from(MODES), "reduction": st.integers(1, 400)},
+    "GlobalContext": {"reduction": st.integers(1, 400)},
     "SqueezeExcitation": {"reduction": st.integers(1, 400), "bias": st.booleans()},
     "EfficientChannelAttention": {"kernel_size": st.none() | KERNELS},
     "SelectiveKernel": {
@@ -196,12 +215,17 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy]] = {
     },
     "ChannelGate": {"reduction": st.integers(1, 400), "bias": st.booleans()},
     "SpatialGate": {"kernel_size": KERNELS, "norm": st.booleans()},
+    "SimAM": {},
+    "LinearAttention": {"mode": st.sampled_from(("elu", "softmax")), "heads": st.just(1)},
+    "WindowAttention": {"window": st.integers(1, 9), "heads": st.just(1)},
+    "CrossCovarianceAttention": {"heads": st.just(1), "bias": st.booleans()},
+    "CoordinateAttention": {"reduction": st.integers(1, 400)},
     "CBAM": {"reduction": REDUCTIONS, "kernel_size": KERNELS, "norm": st.booleans()},
 }
 
 
 def made(name: str, channels: int, options: dict) -> AttentionModule:
-    of_any_width = name in ("NonLocalMeans", "SpatialGate")
+    of_any_width = name in ("NonLocalMeans", "SpatialGate", "SimAM")
     with torch.device("meta"):
         return getattr(attn_lib, name)(*[channels] * (not of_any_width), **options)
 
