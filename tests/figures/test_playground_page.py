@@ -10,7 +10,7 @@ import torch
 from browsing import in_jupyter, pixel
 from fonts import every_screen
 from playing import drag, middle, opened, scale, settled, state, thing
-from test_skeleton import play
+from test_skeleton import play, play_together
 
 from attn_lib.data import digit_examples
 from attn_lib.figures import Playground
@@ -155,6 +155,25 @@ def test_while_one_drags_nothing_holds_the_page_up(visit, playgrounds, name):
     settled(page)
 
 
+def test_many_networks_share_several_frames(visit, playgrounds):
+    """By a clock that runs ten times too fast, no machine is done within one."""
+    hurried = (
+        "const now = performance.now.bind(performance); performance.now = () => 10 * now();"
+    )
+    page = opened(visit, playgrounds, "together", before=hurried)
+    done = page.evaluate(
+        """async () => {
+          const figure = document.querySelector("network-playground");
+          figure.model.set("place", [1, 2]);
+          await new Promise(requestAnimationFrame);
+          await new Promise(done => setTimeout(done));
+          return "shown" in figure.querySelector(".attn-living").dataset;
+        }"""
+    )
+    assert not done
+    settled(page)
+
+
 def test_nothing_is_computed_before_the_figure_is_near(visit, playgrounds, tmp_path: Path):
     far = (Path(f"{playgrounds['small']}.html")).read_text(encoding="utf-8")
     far = far.replace("<main>", "<main><div style='height: 4000px'></div>")
@@ -197,22 +216,23 @@ def test_nothing_jumps_when_the_figure_comes_alive(visit, playgrounds, name, wid
     assert abs(still.bounding_box()["height"] - living.bounding_box()["height"]) <= 2
 
 
-def test_jupyter_runs_the_same_script_and_python_sees_each_choice(visit, playgrounds):
-    page = visit(playgrounds["small"])
+@pytest.mark.parametrize("make", [play, play_together])
+def test_jupyter_runs_the_same_script_and_keeps_its_own_address(visit, playgrounds, make):
+    page, figure = visit(playgrounds["small"]), make()
     page.evaluate("document.body.replaceChildren()")
-    figure = play()
-    text = figure.to_html().split('json">')[1].split("</script>")[0]
-    data = json.loads(text) | {"_skeleton": figure._skeleton}
+    data = json.loads(figure.to_html().split('json">')[1].split("</script>")[0])
     told = in_jupyter(
         page,
         figure,
-        data,
+        data | {"_skeleton": figure._skeleton},
         """const things = el.querySelectorAll(".attn-thing");
         things[12].dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
         python("noise", 3);
-        return [told, el.querySelector("[data-hole=noise]").value, location.hash];""",
+        const noise = el.querySelector("[data-hole=noise]").value;
+        return new Promise(done => setTimeout(() => done([told, noise, location.hash]), 500));""",
     )
-    assert told == [[["place", [11, 12]], "saved"], "3", ""]
+    top, left = figure.place
+    assert told == [[["place", [top, left + 1]], "saved"], "3", ""], "Python sees the choice"
 
 
 def test_the_page_gives_what_python_gives_on_any_canvas(visit, playgrounds):
@@ -220,10 +240,12 @@ def test_the_page_gives_what_python_gives_on_any_canvas(visit, playgrounds):
         zoo.load("host_self_attention"), digit_examples(), alt=ALT
     )  # fmt: skip
     rng = np.random.default_rng(0)
-    for _ in range(6):
+    for turn in range(6):
         side = int(rng.integers(10, 31))
         place = rng.integers(41 - side, size=2).tolist()
-        chosen = {"side": side, "place": place, "digit": int(rng.integers(120)), "noise": int(rng.integers(31))}  # fmt: skip
+        scraps = rng.integers(32, size=(12, 2)).tolist()  # moved: over the digit
+        scraps = figure.scrap_places if turn % 2 else scraps
+        chosen = {"scrap_places": scraps, "side": side, "place": place, "digit": int(rng.integers(120)), "noise": int(rng.integers(31))}  # fmt: skip
         for name, value in chosen.items():
             page.evaluate(
                 "([name, value]) => document.querySelector('network-playground').model.set(name, value)",
