@@ -13,7 +13,7 @@ from .mechanisms import available, create
 from .mixed import CBAM, ChannelGate, SpatialGate
 from .module import AttentionModule
 from .public import load_public
-from .spatial import NonLocal, SelfAttention2d
+from .spatial import GlobalContext, NonLocal, SelfAttention2d
 from .vit import (
     Attention,
     FeatureViT,
@@ -32,6 +32,7 @@ __all__ = [
     "EfficientChannelAttention",
     "FeatureViT",
     "FeedForward",
+    "GlobalContext",
     "NonLocal",
     "NonLocalMeans",
     "SelectiveKernel",

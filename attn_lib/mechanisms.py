@@ -9,12 +9,13 @@ from torch import nn
 from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
 from .foundations import AttentionPooling
 from .mixed import CBAM, ChannelGate, SpatialGate
-from .spatial import NonLocal, SelfAttention2d
+from .spatial import GlobalContext, NonLocal, SelfAttention2d
 
 _MECHANISMS: dict[str, type[nn.Module]] = {
     "cbam": CBAM,
     "channel_gate": ChannelGate,
     "efficient_channel": EfficientChannelAttention,
+    "global_context": GlobalContext,
     "non_local": NonLocal,
     "selective_kernel": SelectiveKernel,
     "self_attention": SelfAttention2d,
@@ -24,8 +25,8 @@ _MECHANISMS: dict[str, type[nn.Module]] = {
 
 # What the papers and their users say.
 _SAID = {
-    "eca": "efficient_channel", "ecanet": "efficient_channel", "nl": "non_local",
-    "nonlocalblock": "non_local", "sagan": "self_attention", "se": "squeeze_excitation",
+    "eca": "efficient_channel", "ecanet": "efficient_channel", "gc": "global_context",
+    "gcnet": "global_context", "nl": "non_local", "nonlocalblock": "non_local", "sagan": "self_attention", "se": "squeeze_excitation",
     "selayer": "squeeze_excitation", "senet": "squeeze_excitation", "sk": "selective_kernel",
     "sknet": "selective_kernel",
 }  # fmt: skip

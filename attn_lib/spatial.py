@@ -8,7 +8,15 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as spectrally_normed
 
 from .fast import Halve, attend, average, hinge_mean, product_mean, project, tokens
-from .module import AXES, AttentionModule, dot, inputs_of, is_bare, require_features
+from .module import (
+    AXES,
+    AttentionModule,
+    dot,
+    inputs_of,
+    is_bare,
+    require_features,
+    require_positive,
+)
 
 # What decides by shapes stays whole in a graph of torch.fx.
 for leaf in ("attend", "average", "dot", "einsum", "hinge_mean", "product_mean", "rearrange", "repeat"):  # fmt: skip
@@ -216,3 +224,55 @@ class NonLocal(AttentionModule):
         if self.mode == "gaussian" or self.pool_first:
             return tokens(self.theta(x)), self._others(self.phi, x), self._others(self.g, x)
         return project(x, (self.theta, self.phi, self.g), self.pool)
+
+
+class GlobalContext(AttentionModule):
+    r"""All positions receive the same: what one weighted average of the image, one row of a relation, has to say.
+
+    $$ A_j = \mathrm{softmax}_j(w_k^\top x_j + b_k), \qquad
+       y_i = x_i + W_2\, \mathrm{ReLU}\big(\mathrm{LN}(W_1 \textstyle\sum_j A_j\, x_j)\big) $$
+
+    $W_2$ and its bias start at 0: the module begins as the identity.
+
+    Args:
+        channels: c, the channels of the input and the output.
+        reduction: r; the hidden layer has max(c // r, 2) units: of one, LN would leave nothing.
+
+    Shapes: (b, c, h, w) → (b, c, h, w); the weights are (b, h, w), and sum to 1 over the positions.
+
+    Raises:
+        ValueError: channels or reduction is below 1, or x is not (b, c, h, w) floats.
+
+    Source: Cao, Xu, Lin, Wei, Hu, "GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond", ICCV
+    Workshops 2019, section 3.3. The released code has biases in all three convolutions, and so has this; softmax
+    forgets $b_k$. It may also multiply by a sigmoid; timm's `GlobalContext` does so unless told to add.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16):
+        super().__init__()
+        require_positive(self, channels=channels, reduction=reduction)
+        self.channels, self.reduction = channels, reduction
+        hidden = max(channels // reduction, 2)
+        self.key = nn.Conv2d(channels, 1, 1)
+        last = nn.Linear(hidden, channels)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        first, norm = nn.Linear(channels, hidden), nn.LayerNorm(hidden)
+        self.transform = nn.Sequential(first, norm, nn.ReLU(), last)
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
+        require_features(self, x, inputs_of(self.key, self.channels))
+        scores = self.key(x)
+        return scores.flatten(1).softmax(dim=-1).view_as(scores).squeeze(1).to(x.dtype)
+
+    def reweight(
+        self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b h w"]
+    ) -> Float[Tensor, "b c h w"]:
+        context = einsum(weights, x, "b h w, b c h w -> b c")
+        return x + rearrange(self.transform(context), "b c -> b c 1 1").to(x.dtype)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        # As matrices times vectors, which leave the gradients of x in x's own layout.
+        weights = self.attention(x).flatten(1).unsqueeze(2)
+        context = torch.bmm(x.flatten(2), weights).squeeze(2)
+        return x + rearrange(self.transform(context), "b c -> b c 1 1").to(x.dtype)

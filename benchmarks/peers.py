@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from fightingcv_attention.attention.CBAM import ChannelAttention as FightingChannelGate
 from fightingcv_attention.attention.ECAAttention import ECAAttention
 from fightingcv_attention.attention.SEAttention import SEAttention
-from mmcv.cnn.bricks import NonLocal2d
+from mmcv.cnn.bricks import ContextBlock, NonLocal2d
 from pytorchcv.models import cbamresnet
 from pytorchcv.models.common.att import SEBlock
 from pytorchcv.models.sknet import SKConvBlock
-from timm.layers import EcaModule, NonLocalAttn, SEModule, cbam
+from timm.layers import EcaModule, GlobalContext, NonLocalAttn, SEModule, cbam
 from timm.layers import SelectiveKernel as TimmSelectiveKernel
 from timm.models.vision_transformer import Attention as TimmAttention
 from torchvision.ops import SqueezeExcitation as TorchvisionSqueezeExcitation
@@ -116,6 +116,11 @@ FORMS: dict[str, Forms] = {
     },
     "self_attention": {"ours": attn_lib.SelfAttention2d, "plain": PlainSelfAttention},
     **{f"non_local.{mode}": non_local(mode) for mode in MODES},
+    "global_context": {
+        "ours": attn_lib.GlobalContext,
+        "mmcv": lambda c: ContextBlock(c, ratio=1 / 16),
+        "timm": lambda c: GlobalContext(c, rd_ratio=1 / 16, fuse_add=True, fuse_scale=False),
+    },
     "squeeze_excitation": {
         "ours": attn_lib.SqueezeExcitation,
         "fightingcv": SEAttention,

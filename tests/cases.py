@@ -14,6 +14,7 @@ from attn_lib import (
     AttentionPooling,
     ChannelGate,
     EfficientChannelAttention,
+    GlobalContext,
     NonLocal,
     NonLocalMeans,
     SelectiveKernel,
@@ -32,8 +33,8 @@ class Case:
         make: builds it.
         small, large: shapes of an input; where `forward` takes another way for large maps, one for each way.
         kind: a relation's rows sum to 1; scores are a relation's before any softmax; a gate lies in (0, 1);
-            shares sum to 1 over the branches; a readout's weights sum to 1 over the image, and its output has
-            no positions.
+            shares sum to 1 over the branches; a shared row is one for all positions, and sums to 1 over the
+            image; so does a readout's, whose output has no positions.
         parameters: how many numbers it learns, written as the paper's formula.
         switch: the parameters that are 0 at first, make it the identity, and alone learn in the first step.
         dead: parameters whose gradient is 0 whatever the input.
@@ -45,7 +46,7 @@ class Case:
     make: Callable[[], AttentionModule]
     small: tuple[int, ...]
     large: tuple[int, ...]
-    kind: Literal["relation", "scores", "gate", "branch share", "readout"]
+    kind: Literal["relation", "scores", "gate", "branch share", "shared row", "readout"]
     parameters: int
     switch: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
@@ -109,6 +110,7 @@ CASES = [
     _non_local("concatenation", 3 * (16 * 8 + 8) + 2 * 8 + 8 * 16 + 2 * 16),
     _non_local("embedded_gaussian", 3 * (16 * 8 + 8) + 8 * 16 + 2 * 16, large=(2, 16, 13, 11), dead=("phi.bias",), subsample=True, scaled=True, pool_first=True),
     _non_local("concatenation", 3 * (16 * 8 + 8) + 2 * 8 + 8 * 16 + 2 * 16, large=(2, 16, 13, 11), subsample=True),
+    Case("GlobalContext", lambda: GlobalContext(16, 4), (2, 16, 3, 5), (2, 16, 9, 11), "shared row", (16 + 1) + (16 * 4 + 4) + 2 * 4 + (4 * 16 + 16), ("transform.3.weight", "transform.3.bias"), ("key.bias",), permutes=True),
     Case("SqueezeExcitation", lambda: SqueezeExcitation(14), (8, 14, 3, 5), (8, 14, 9, 11), "gate", 2 * 14 * 1, permutes=True),
     Case("SqueezeExcitation-bias", lambda: SqueezeExcitation(30, 4, bias=True), (2, 30, 3, 5), (2, 30, 9, 11), "gate", 2 * 30 * 7 + 7 + 30, permutes=True),
     Case("EfficientChannelAttention", lambda: EfficientChannelAttention(16), (2, 16, 3, 5), (2, 16, 9, 11), "gate", 3, permutes=True),

@@ -87,7 +87,7 @@ def is_branch_share(weights: Tensor) -> None:
     is_relation(weights.mT)
 
 
-def is_readout(weights: Tensor) -> None:
+def sums_over_the_image(weights: Tensor) -> None:
     is_relation(weights.flatten(1))
 
 
@@ -96,7 +96,8 @@ PROMISES = {
     "scores": are_scores,
     "gate": is_gate,
     "branch share": is_branch_share,
-    "readout": is_readout,
+    "shared row": sums_over_the_image,
+    "readout": sums_over_the_image,
 }
 
 

@@ -4,6 +4,7 @@ import functools
 
 import cases
 import planted_bugs as planted
+import planted_since as since
 import pytest
 import test_bad_input
 import test_engineering
@@ -12,6 +13,7 @@ import test_module
 import test_parity
 import test_parity_channel
 import test_parity_nonlocal
+import test_parity_since
 import torch
 from cases import Case
 
@@ -52,6 +54,8 @@ BUGS = {
     planted.Parallel: ("notes, CBAM", "parity"),
     planted.PositionsFirst: ("CBAM ports", "parity"),
     planted.NoBatchNorm: ("notes, CBAM", "parameters"),
+    since.NoSoftmax: ("pytorch-attention's GC", "weights"),
+    since.ContextMultiplies: ("timm's default", "parity"),
 }
 
 PARITY = {
@@ -66,8 +70,16 @@ PARITY = {
     "ChannelGate": [(test_parity_channel.test_the_gates_are_those_of_fightingcv, (SHAPE,))],
     "SpatialGate": [(test_parity_channel.test_the_gates_are_those_of_fightingcv, (SHAPE,))],
     "CBAM": [(test_parity_channel.test_cbam_is_pytorchcv, (SHAPE,))],
+    "GlobalContext": [(test_parity_since.test_global_context_is_mmcv, (SHAPE,))],
 }  # fmt: skip
-HOMES = (test_parity, test_parity_channel, test_parity_nonlocal, test_bad_input, cases)
+HOMES = (
+    test_parity,
+    test_parity_channel,
+    test_parity_nonlocal,
+    test_parity_since,
+    test_bad_input,
+    cases,
+)
 
 
 def parity(case: Case, name: str) -> None:

@@ -13,7 +13,7 @@ from ..channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitat
 from ..foundations import AttentionPooling, NonLocalMeans
 from ..mixed import CBAM, ChannelGate, SpatialGate
 from ..module import AttentionModule
-from ..spatial import NonLocal, SelfAttention2d
+from ..spatial import GlobalContext, NonLocal, SelfAttention2d
 from ..vit import Attention
 
 # Of a feature map, its tokens, a mechanism. n, m, e and what a formula says come from the others.
@@ -172,6 +172,17 @@ def non_local(module: NonLocal, shape: tuple[int, ...]) -> Formula:
         + 3 * b * n * c,
         where={n: sympy.Mul(*grid), m: sympy.Mul(*halved), d: Max(floor(c / r), 1)},
         sizes=_sizes(module, (b, c, *grid), shape, {c: module.channels, r: module.reduction}),
+    )
+
+
+@formula.register
+def global_context(module: GlobalContext, shape: tuple[int, ...]) -> Formula:
+    return Formula(
+        parameters=2 * c * (d + 1) + 1 + 3 * d,
+        multiply_adds=2 * b * c * (n + d),
+        activations=b * (2 * n + 2 * c + 3 * d + n * c),
+        where={n: h * w, d: Max(floor(c / r), 2)},
+        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
     )
 
 

@@ -30,24 +30,32 @@ COMPARED: dict[str, dict[str, Any]] = {
     "non_local_gaussian": {"slot": "non_local", "mode": "gaussian"},
     "non_local_concatenation": {"slot": "non_local", "mode": "concatenation"},
 }
+# What came after the notes: more rows of the same comparison, run later.
+SINCE: dict[str, dict[str, Any]] = {
+    "global_context": {"slot": "global_context", "reduction": 4},
+}
 # What single chapters ask: a gate that starts loud and learns, a module behind every convolution, CBAM in parts,
 # in other orders and from the authors' start, one kernel of two, efficient channel attention whose neighbours are
 # drawn by lot, or none.
-SLOTS: dict[str, dict[str, Any]] = COMPARED | {
-    "loud_gate": {"slot": "loud_gate"},
-    "squeeze_excitation_everywhere": {"slot": "squeeze_excitation", "everywhere": True},
-    "selective_kernel_everywhere": {"slot": "selective_kernel", "everywhere": True},
-    "channel_gate": {"slot": "channel_gate"},
-    "spatial_gate": {"slot": "spatial_gate"},
-    "positions_first": {"slot": "positions_first"},
-    "parallel": {"slot": "parallel"},
-    "shuffled_channels": {"slot": "shuffled_channels"},
-    "no_neighbours": {"slot": "efficient_channel", "kernel_size": 1},
-    "cbam_released": {"slot": "cbam", "released_start": True},
-    "one_kernel": {"slot": "one_kernel"},
-    "wide_kernel": {"slot": "wide_kernel"},
-    "even_kernels_everywhere": {"slot": "even_kernels", "everywhere": True},
-}
+SLOTS: dict[str, dict[str, Any]] = (
+    COMPARED
+    | SINCE
+    | {
+        "loud_gate": {"slot": "loud_gate"},
+        "squeeze_excitation_everywhere": {"slot": "squeeze_excitation", "everywhere": True},
+        "selective_kernel_everywhere": {"slot": "selective_kernel", "everywhere": True},
+        "channel_gate": {"slot": "channel_gate"},
+        "spatial_gate": {"slot": "spatial_gate"},
+        "positions_first": {"slot": "positions_first"},
+        "parallel": {"slot": "parallel"},
+        "shuffled_channels": {"slot": "shuffled_channels"},
+        "no_neighbours": {"slot": "efficient_channel", "kernel_size": 1},
+        "cbam_released": {"slot": "cbam", "released_start": True},
+        "one_kernel": {"slot": "one_kernel"},
+        "wide_kernel": {"slot": "wide_kernel"},
+        "even_kernels_everywhere": {"slot": "even_kernels", "everywhere": True},
+    }
+)
 
 _GATES = ("loud_gate", "squeeze_excitation_everywhere")
 _PARTS = ("channel_gate", "spatial_gate", "positions_first", "parallel")
@@ -86,15 +94,15 @@ def fashion(split: str, count: int) -> LocatedImages:
 TASKS = {
     "where": Task(
         cluttered_digits,
-        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS, *_KERNELS, "cbam_released"),
+        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS, *_KERNELS, "cbam_released", *SINCE),
         steps=1_000,
         varied={"fragments": (0, 6, 12, 18, 24)},
-        keep={slot: f"host_{slot}" for slot in COMPARED},
+        keep={slot: f"host_{slot}" for slot in COMPARED | SINCE},
     ),
     "what": Task(
         cued_digits,
         classes=4,
-        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS, "cbam_released"),
+        slots=(*COMPARED, *_GATES, *_PARTS, *_NEIGHBOURS, "cbam_released", *SINCE),
         keep={"squeeze_excitation_everywhere": "host_squeeze_excitation_everywhere"},
     ),
     "what_longer": Task(
@@ -106,14 +114,20 @@ TASKS = {
     ),
     "scale": Task(
         sized_digits,
-        slots=(*COMPARED, *_KERNELS, "selective_kernel_everywhere", "even_kernels_everywhere"),
+        slots=(
+            *COMPARED,
+            *_KERNELS,
+            "selective_kernel_everywhere",
+            "even_kernels_everywhere",
+            *SINCE,
+        ),
         varied={"side": (10, 16, 22, 28, 34)},
         keep={"selective_kernel_everywhere": "host_selective_kernel_everywhere"},
     ),
     "long_range": Task(
         paired_digits,
         classes=2,
-        slots=(*COMPARED, *_NEIGHBOURS),
+        slots=(*COMPARED, *_NEIGHBOURS, *SINCE),
         keep={"self_attention": "host_self_attention_pairs"},
     ),
     "long_range_longer": Task(
@@ -122,7 +136,7 @@ TASKS = {
         slots=tuple(slot for slot in COMPARED if slot.startswith("non_local")),
         steps=2_400,
     ),
-    "fashion": Task(fashion, slots=(*COMPARED, "cbam_released"), options={}),
+    "fashion": Task(fashion, slots=(*COMPARED, "cbam_released", *SINCE), options={}),
 }
 
 # Images of each split, of a varied test, and those on which an untrained network is calibrated.

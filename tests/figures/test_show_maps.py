@@ -46,7 +46,9 @@ def test_every_mechanism_is_shown_or_said_to_have_no_place(slot: str, unchecked)
         warnings.simplefilter("ignore")  # CBAM's other half
         figure = show_maps(IMAGES, maps)
     (panel,) = figure.panels
-    assert panel["kind"] == ("gate" if maps[panel["name"]].ndim == 4 else "relation")
+    weights = maps[panel["name"]]
+    of_positions = "gate" if weights.ndim == 4 else "readout"
+    assert panel["kind"] == (of_positions if weights.shape[-2:] == (10, 10) else "relation")
     assert figure.grid == [10, 10] and panel["name"] in figure.alt
 
 

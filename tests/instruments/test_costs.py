@@ -62,6 +62,7 @@ for mode in MODES:
         )
 FEATURES = {
     "AttentionPooling": [{}],
+    "GlobalContext": [{}, {"reduction": 3}],
     "SqueezeExcitation": [{}, {"reduction": 4, "bias": True}],
     "EfficientChannelAttention": [{}, {"kernel_size": 7}],
     "SelectiveKernel": [{}, {"branches": 3, "groups": 1}, {"reduction": 2}],
@@ -187,6 +188,7 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy]] = {
     "Attention": {"heads": st.integers(1, 9), "dim_head": st.integers(1, 70)},
     "AttentionPooling": {},
     "NonLocal": {"mode": st.sampled_from(MODES), "reduction": st.integers(1, 400)},
+    "GlobalContext": {"reduction": st.integers(1, 400)},
     "SqueezeExcitation": {"reduction": st.integers(1, 400), "bias": st.booleans()},
     "EfficientChannelAttention": {"kernel_size": st.none() | KERNELS},
     "SelectiveKernel": {
