@@ -10,7 +10,7 @@ from .instruments.rollout import rollout
 from .instruments.tracing import trace_shapes
 from .instruments.windows import unwindow
 from .mechanisms import available, create
-from .mixed import CBAM, ChannelGate, SpatialGate
+from .mixed import CBAM, ChannelGate, SimAM, SpatialGate
 from .module import AttentionModule
 from .public import load_public
 from .spatial import GlobalContext, NonLocal, SelfAttention2d
@@ -37,6 +37,7 @@ __all__ = [
     "NonLocalMeans",
     "SelectiveKernel",
     "SelfAttention2d",
+    "SimAM",
     "SimpleViT",
     "SpatialGate",
     "SqueezeExcitation",

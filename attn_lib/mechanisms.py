@@ -8,7 +8,7 @@ from torch import nn
 
 from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
 from .foundations import AttentionPooling
-from .mixed import CBAM, ChannelGate, SpatialGate
+from .mixed import CBAM, ChannelGate, SimAM, SpatialGate
 from .spatial import GlobalContext, NonLocal, SelfAttention2d
 
 _MECHANISMS: dict[str, type[nn.Module]] = {
@@ -19,6 +19,7 @@ _MECHANISMS: dict[str, type[nn.Module]] = {
     "non_local": NonLocal,
     "selective_kernel": SelectiveKernel,
     "self_attention": SelfAttention2d,
+    "simam": SimAM,
     "spatial_gate": SpatialGate,
     "squeeze_excitation": SqueezeExcitation,
 }

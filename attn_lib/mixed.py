@@ -1,4 +1,4 @@
-"""Attention over channels, then over positions."""
+"""Attention over channels and positions: one after the other, or both at once."""
 
 import torch
 from einops import rearrange
@@ -16,7 +16,7 @@ from .module import (
 )
 
 # Whole in a graph of torch.fx.
-for leaf in ("highest", "convolve_pair", "rearrange"):
+for leaf in ("convolve_pair", "highest", "inverse_energy", "rearrange"):
     torch.fx.wrap(leaf)
 
 
@@ -148,6 +148,49 @@ class CBAM(AttentionModule):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return self.spatial(self.channel(x))
+
+
+class SimAM(AttentionModule):
+    r"""Weigh each number by how far it stands out of its channel; nothing is learned.
+
+    $$ \frac1{E_i} = \frac{(x_i - \mu)^2}{4\,(\sigma^2 + \lambda)} + \frac12, \qquad
+       y_i = \mathrm{sigmoid}\Big(\frac1{E_i}\Big)\, x_i $$
+
+    with the mean μ and the variance σ² of that channel of that image. E is the least energy of a linear function
+    that tells $x_i$ from the other positions: the lower, the easier it is to tell.
+
+    Args:
+        regularisation: λ.
+
+    Shapes: (b, c, h, w) → (b, c, h, w), for any c; the weights are (b, c, h, w), each from sigmoid(½) = 0.62 to 1.
+
+    Raises:
+        ValueError: regularisation is not positive, or x is not (b, c, h, w) floats.
+
+    Source: Yang, Zhang, Li, Xie, "SimAM: A Simple, Parameter-Free Attention Module for Convolutional Neural
+    Networks", ICML 2021, eq. 5 for E. The released code divides the variance by n - 1, as this does, and gives NaN
+    for a single position, where this takes a variance of 0. λ is 1e-4 there; its ImageNet commands set 0.1.
+    """
+
+    def __init__(self, regularisation: float = 1e-4):
+        super().__init__()
+        if not regularisation > 0:
+            raise ValueError(f"SimAM wants a regularisation > 0; got {regularisation=}")
+        self.regularisation = regularisation
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        require_features(self, x)
+        return inverse_energy(x, self.regularisation).sigmoid().to(x.dtype)
+
+
+def inverse_energy(x: Float[Tensor, "b c h w"], smooth: float) -> Float[Tensor, "b c h w"]:
+    """1/E of `SimAM`, in float32 at least: squares leave float16's range."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    n = x.shape[2] * x.shape[3]
+    squares = (x - x.mean((2, 3), keepdim=True)).square()
+    # One position has no variance: 0 / 1 in place of 0 / 0, and no branch that a traced graph would fix.
+    variance = squares.sum((2, 3), keepdim=True) / (n - 1 + 1 // n)
+    return squares / (4 * (variance + smooth)) + 0.5
 
 
 def highest(x: Tensor, dim: int) -> Tensor:

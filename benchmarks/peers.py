@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fightingcv_attention.attention.CBAM import ChannelAttention as FightingChannelGate
 from fightingcv_attention.attention.ECAAttention import ECAAttention
 from fightingcv_attention.attention.SEAttention import SEAttention
+from fightingcv_attention.attention.SimAM import SimAM as FightingSimAM
 from mmcv.cnn.bricks import ContextBlock, NonLocal2d
 from pytorchcv.models import cbamresnet
 from pytorchcv.models.common.att import SEBlock
@@ -154,6 +155,7 @@ FORMS: dict[str, Forms] = {
         "pytorchcv": cbamresnet.CbamBlock,
         "timm": lambda c: cbam.CbamModule(c, rd_channels=c // 16, mlp_bias=True),
     },
+    "simam": {"ours": lambda c: attn_lib.SimAM(), "fightingcv": lambda c: FightingSimAM()},
     "attention_pooling": {"ours": attn_lib.AttentionPooling, "plain": PlainPooling},
 }
 

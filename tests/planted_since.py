@@ -1,8 +1,10 @@
 """Bugs in what came after the notes, each planted in a copy of a module, as in `planted_bugs`."""
 
+import torch
 from torch import Tensor
 
-from attn_lib import GlobalContext
+from attn_lib import GlobalContext, SimAM
+from attn_lib.mixed import inverse_energy
 
 
 class NoSoftmax(GlobalContext):
@@ -14,3 +16,15 @@ class ContextMultiplies(GlobalContext):
     def reweight(self, x: Tensor, weights: Tensor) -> Tensor:
         context = (x * weights[:, None]).sum((2, 3))
         return x * self.transform(context).sigmoid()[..., None, None]
+
+
+class NoVarianceOfOne(SimAM):
+    def attention(self, x: Tensor) -> Tensor:
+        squares = (x - x.mean((2, 3), keepdim=True)).square()
+        variance = squares.sum((2, 3), keepdim=True) / (torch.tensor(x[0, 0].numel()) - 1)
+        return (squares / (4 * (variance + self.regularisation)) + 0.5).sigmoid()
+
+
+class EnergyInPlaceOfItsInverse(SimAM):
+    def attention(self, x: Tensor) -> Tensor:
+        return (1 / inverse_energy(x, self.regularisation)).sigmoid()

@@ -15,6 +15,7 @@ from attn_lib import (
     NonLocalMeans,
     SelectiveKernel,
     SelfAttention2d,
+    SimAM,
     SpatialGate,
     SqueezeExcitation,
     available,
@@ -45,6 +46,7 @@ ARGUMENTS = {
     "an even spatial kernel": (lambda: SpatialGate(6), "kernel_size=6"),
     "an even kernel in CBAM": (lambda: CBAM(16, kernel_size=6), "kernel_size=6"),
     "a reduction of 0 in a context": (lambda: GlobalContext(16, 0), "channels=16, reduction=0"),
+    "a regularisation of 0": (lambda: SimAM(0.0), "regularisation=0.0"),
     "no channels to pool": (lambda: AttentionPooling(0), "channels=0"),
     "an unknown mechanism": (lambda: create("attention", 16), "no mechanism 'attention' (did you mean 'self_attention'?); there are cbam, channel_gate"),
     "an unknown slot": (lambda: HostCNN("attention"), "no slot 'attention'; there are none, even_kernels"),
@@ -83,7 +85,7 @@ def test_bad_arguments_are_refused(call, says: str):
 @pytest.mark.parametrize("method", ["forward", "attention"])
 def test_bad_features_are_refused(method: str, name: str, x: torch.Tensor, says: str):
     module = AttentionPooling(16) if name == "pooling" else create(name, 16)
-    if x.shape[1] == 8 and name in ("efficient_channel", "spatial_gate"):
+    if x.shape[1] == 8 and name in ("efficient_channel", "simam", "spatial_gate"):
         return  # they take any number of channels
     wanted = r"wants floating-point features of shape \(b, c(=16)?, h, w\)"
     with pytest.raises(ValueError, match=f"{wanted}.*{re.escape(says)}"):

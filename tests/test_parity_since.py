@@ -1,13 +1,15 @@
 """The mechanisms that came after the notes equal what others wrote, with copied weights."""
 
+import pytest
 import torch
+from fightingcv_attention.attention.SimAM import SimAM as FightingSimAM
 from mmcv.cnn.bricks import ContextBlock
 from test_parity_channel import CLOSE, copy, shapes
 from timm.layers import GlobalContext as TimmGlobalContext
-from torch import nn
+from torch import Tensor, nn
 from torch.testing import assert_close
 
-from attn_lib import GlobalContext
+from attn_lib import GlobalContext, SimAM
 
 
 def awake(module: nn.Module) -> nn.Module:
@@ -52,3 +54,43 @@ def test_global_context_is_a_relation_whose_rows_are_all_the_same():
 def test_of_one_hidden_unit_a_layer_norm_would_leave_nothing():
     assert not nn.LayerNorm(1)(torch.randn(8, 1)).any()
     assert GlobalContext(16).transform[0].out_features == 2
+
+
+@pytest.mark.parametrize("regularisation", [1e-4, 0.1])
+@pytest.mark.parametrize("shape", [(2, 64, 3, 5), (3, 64, 9, 11), (2, 3, 1, 2)], ids=str)
+def test_simam_is_fightingcv(shape: tuple, regularisation: float):
+    module, x = SimAM(regularisation), torch.randn(shape)
+    assert_close(module(x), FightingSimAM(e_lambda=regularisation)(x), **CLOSE)
+
+
+def test_simam_has_an_answer_for_one_position_where_theirs_has_none():
+    x = torch.randn(2, 3, 1, 1)
+    assert FightingSimAM()(x).isnan().all()
+    assert_close(SimAM().attention(x), torch.full_like(x, 0.5).sigmoid())
+
+
+def least_energy(x: Tensor, t: int, smooth: float) -> float:
+    """min over w, b of (1 - (w x_t + b))² + mean over i ≠ t of (-1 - (w x_i + b))² + λ w², by least squares."""
+    others = torch.cat([x[:t], x[t + 1 :]])
+    share = len(others) ** -0.5
+    rows = [torch.stack([others, torch.ones_like(others)], 1) * share]
+    rows += [torch.stack([x[t], x.new_ones(())])[None], x.new_tensor([[smooth**0.5, 0]])]
+    wanted = torch.cat([x.new_full((len(others),), -share), x.new_tensor([1.0, 0.0])])
+    system = torch.cat(rows)
+    solution = torch.linalg.lstsq(system, wanted[:, None]).solution
+    return (system @ solution - wanted[:, None]).square().sum().item()
+
+
+def test_simam_weighs_by_the_least_energy_of_telling_a_position_from_the_others():
+    # With mean and variance over all positions in place of all others: of 400, a difference of a few hundredths.
+    x = torch.randn(1, 1, 20, 20, dtype=torch.float64)
+    energies = [least_energy(x.flatten(), t, 1e-2) for t in range(400)]
+    expected = (1 / x.new_tensor(energies)).sigmoid()
+    assert (SimAM(1e-2).attention(x).flatten() - expected).abs().max() < 0.02
+    assert expected.max() - expected.min() > 0.2
+
+
+def test_simam_asks_only_how_far_a_number_stands_out():
+    x, module = torch.randn(2, 5, 7, 6), SimAM(1e-9)
+    scale, offset = torch.rand(2, 5, 1, 1) + 0.5, torch.randn(2, 5, 1, 1)
+    assert_close(module.attention(scale * x + offset), module.attention(x), atol=1e-4, rtol=0)

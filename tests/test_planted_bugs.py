@@ -56,6 +56,8 @@ BUGS = {
     planted.NoBatchNorm: ("notes, CBAM", "parameters"),
     since.NoSoftmax: ("pytorch-attention's GC", "weights"),
     since.ContextMultiplies: ("timm's default", "parity"),
+    since.NoVarianceOfOne: ("the authors' SimAM", "any size"),
+    since.EnergyInPlaceOfItsInverse: ("plausible", "parity"),
 }
 
 PARITY = {
@@ -70,6 +72,7 @@ PARITY = {
     "ChannelGate": [(test_parity_channel.test_the_gates_are_those_of_fightingcv, (SHAPE,))],
     "SpatialGate": [(test_parity_channel.test_the_gates_are_those_of_fightingcv, (SHAPE,))],
     "CBAM": [(test_parity_channel.test_cbam_is_pytorchcv, (SHAPE,))],
+    "SimAM": [(test_parity_since.test_simam_is_fightingcv, (SHAPE, 1e-4))],
     "GlobalContext": [(test_parity_since.test_global_context_is_mmcv, (SHAPE,))],
 }  # fmt: skip
 HOMES = (
@@ -105,6 +108,7 @@ def any_size(case: Case, name: str) -> None:
     x = case.input()
     assert case.awake()(x).shape == x.shape
     test_equation.test_every_height_and_width_works.hypothesis.inner_test(case, 3, 4)
+    test_equation.test_one_position_works(case)
 
 
 def gradients(case: Case, name: str) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
 from ..foundations import AttentionPooling, NonLocalMeans
-from ..mixed import CBAM, ChannelGate, SpatialGate
+from ..mixed import CBAM, ChannelGate, SimAM, SpatialGate
 from ..module import AttentionModule
 from ..spatial import GlobalContext, NonLocal, SelfAttention2d
 from ..vit import Attention
@@ -261,4 +261,15 @@ def cbam(module: CBAM, shape: tuple[int, ...]) -> Formula:
         activations=channel.activations + spatial.activations + b * n * c,
         where=channel.where,
         sizes=channel.sizes | spatial.sizes,
+    )
+
+
+@formula.register
+def simam(module: SimAM, shape: tuple[int, ...]) -> Formula:
+    return Formula(
+        parameters=sympy.Integer(0),
+        multiply_adds=sympy.Integer(0),
+        activations=b * c * (6 * n + 5),
+        where={n: h * w},
+        sizes=_sizes(module, (b, c, h, w), shape, {}),
     )

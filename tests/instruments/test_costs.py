@@ -80,6 +80,7 @@ GRID["SpatialGate"] = [
     for k in (1, 7)
     for norm in (True, False)
 ]
+GRID["SimAM"] = [((), {}, [(b, c, h, w) for c in (1, 5) for b, h, w in MAPS])]
 GRID = {name: choices for name, choices in GRID.items() if hasattr(attn_lib, name)}
 
 every_setting = pytest.mark.parametrize(
@@ -198,12 +199,13 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy]] = {
     },
     "ChannelGate": {"reduction": st.integers(1, 400), "bias": st.booleans()},
     "SpatialGate": {"kernel_size": KERNELS, "norm": st.booleans()},
+    "SimAM": {},
     "CBAM": {"reduction": REDUCTIONS, "kernel_size": KERNELS, "norm": st.booleans()},
 }
 
 
 def made(name: str, channels: int, options: dict) -> AttentionModule:
-    of_any_width = name in ("NonLocalMeans", "SpatialGate")
+    of_any_width = name in ("NonLocalMeans", "SpatialGate", "SimAM")
     with torch.device("meta"):
         return getattr(attn_lib, name)(*[channels] * (not of_any_width), **options)
 
