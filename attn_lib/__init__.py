@@ -10,7 +10,7 @@ from .instruments.rollout import rollout
 from .instruments.tracing import trace_shapes
 from .instruments.windows import unwindow
 from .mechanisms import available, create
-from .mixed import CBAM, ChannelGate, SimAM, SpatialGate
+from .mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from .module import AttentionModule
 from .public import load_public
 from .spatial import GlobalContext, NonLocal, SelfAttention2d
@@ -28,6 +28,7 @@ __all__ = [
     "AttentionModule",
     "AttentionPooling",
     "ChannelGate",
+    "CoordinateAttention",
     "Cost",
     "EfficientChannelAttention",
     "FeatureViT",

@@ -8,12 +8,13 @@ from torch import nn
 
 from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
 from .foundations import AttentionPooling
-from .mixed import CBAM, ChannelGate, SimAM, SpatialGate
+from .mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from .spatial import GlobalContext, NonLocal, SelfAttention2d
 
 _MECHANISMS: dict[str, type[nn.Module]] = {
     "cbam": CBAM,
     "channel_gate": ChannelGate,
+    "coordinate": CoordinateAttention,
     "efficient_channel": EfficientChannelAttention,
     "global_context": GlobalContext,
     "non_local": NonLocal,
@@ -26,7 +27,7 @@ _MECHANISMS: dict[str, type[nn.Module]] = {
 
 # What the papers and their users say.
 _SAID = {
-    "eca": "efficient_channel", "ecanet": "efficient_channel", "gc": "global_context",
+    "ca": "coordinate", "coordatt": "coordinate", "coordattn": "coordinate", "eca": "efficient_channel", "ecanet": "efficient_channel", "gc": "global_context",
     "gcnet": "global_context", "nl": "non_local", "nonlocalblock": "non_local", "sagan": "self_attention", "se": "squeeze_excitation",
     "selayer": "squeeze_excitation", "senet": "squeeze_excitation", "sk": "selective_kernel",
     "sknet": "selective_kernel",

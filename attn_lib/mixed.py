@@ -183,6 +183,49 @@ class SimAM(AttentionModule):
         return inverse_energy(x, self.regularisation).sigmoid().to(x.dtype)
 
 
+class CoordinateAttention(AttentionModule):
+    r"""Weigh each channel row by row and column by column: a gate that knows where, in two directions.
+
+    $$ f = \delta\big(\mathrm{BN}(W_1\,[\mathrm{avg}_w\, x;\ \mathrm{avg}_h\, x])\big), \qquad
+       g^h = \sigma(W_h f^h), \quad g^w = \sigma(W_w f^w), \qquad y_{cij} = g^h_{ci}\, g^w_{cj}\, x_{cij} $$
+
+    where [;] puts the h averages of rows and the w averages of columns in one sequence, which f is split into again,
+    and $\delta(t) = t \min(\max(t + 3, 0), 6) / 6$.
+
+    Args:
+        channels: c, the channels of the input and the output.
+        reduction: r; f has max(c // r, 8) channels.
+
+    Shapes: (b, c, h, w) → (b, c, h, w); the weights are the product of both gates, (b, c, h, w), each in (0, 1).
+
+    Raises:
+        ValueError: channels or reduction is below 1, or x is not (b, c, h, w) floats.
+
+    Source: Hou, Zhou, Feng, "Coordinate Attention for Efficient Mobile Network Design", CVPR 2021, section 3. BN,
+    the form of δ (hard swish), the 8 and the biases are those of the released code. In training BN forgets the
+    bias of $W_1$.
+    """
+
+    def __init__(self, channels: int, reduction: int = 32):
+        super().__init__()
+        require_positive(self, channels=channels, reduction=reduction)
+        self.channels, self.reduction = channels, reduction
+        hidden = max(channels // reduction, 8)
+        self.squeeze = nn.Sequential(
+            nn.Conv1d(channels, hidden, 1), nn.BatchNorm1d(hidden), nn.Hardswish()
+        )
+        self.rows = nn.Conv1d(hidden, channels, 1)
+        self.columns = nn.Conv1d(hidden, channels, 1)
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        require_features(self, x, inputs_of(self.squeeze, self.channels))
+        seen = self.squeeze(torch.cat([x.mean(3), x.mean(2)], dim=2))
+        of_rows, of_columns = seen.split([x.shape[2], x.shape[3]], dim=2)
+        gate_of_rows = rearrange(self.rows(of_rows).sigmoid(), "b c h -> b c h 1")
+        gate_of_columns = rearrange(self.columns(of_columns).sigmoid(), "b c w -> b c 1 w")
+        return gate_of_rows * gate_of_columns
+
+
 def inverse_energy(x: Float[Tensor, "b c h w"], smooth: float) -> Float[Tensor, "b c h w"]:
     """1/E of `SimAM`, in float32 at least: squares leave float16's range."""
     x = x.to(torch.promote_types(x.dtype, torch.float32))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 # isort: split
 from fightingcv_attention.attention.CBAM import ChannelAttention as FightingChannelGate
+from fightingcv_attention.attention.CoordAttention import CoordAtt
 from fightingcv_attention.attention.ECAAttention import ECAAttention
 from fightingcv_attention.attention.SEAttention import SEAttention
 from fightingcv_attention.attention.SimAM import SimAM as FightingSimAM
@@ -18,6 +19,7 @@ from pytorchcv.models.common.att import SEBlock
 from pytorchcv.models.sknet import SKConvBlock
 from timm.layers import EcaModule, GlobalContext, NonLocalAttn, SEModule, cbam
 from timm.layers import SelectiveKernel as TimmSelectiveKernel
+from timm.layers.coord_attn import CoordAttn
 from timm.models.vision_transformer import Attention as TimmAttention
 from torchvision.ops import SqueezeExcitation as TorchvisionSqueezeExcitation
 from vit_pytorch.simple_flash_attn_vit import Attention as VitPytorchFlashAttention
@@ -156,6 +158,11 @@ FORMS: dict[str, Forms] = {
         "timm": lambda c: cbam.CbamModule(c, rd_channels=c // 16, mlp_bias=True),
     },
     "simam": {"ours": lambda c: attn_lib.SimAM(), "fightingcv": lambda c: FightingSimAM()},
+    "coordinate": {
+        "ours": attn_lib.CoordinateAttention,
+        "fightingcv": lambda c: CoordAtt(c, c),
+        "timm": lambda c: CoordAttn(c, rd_channels=max(c // 32, 8), bias=True),
+    },
     "attention_pooling": {"ours": attn_lib.AttentionPooling, "plain": PlainPooling},
 }
 

@@ -13,6 +13,7 @@ from attn_lib import (
     AttentionModule,
     AttentionPooling,
     ChannelGate,
+    CoordinateAttention,
     EfficientChannelAttention,
     GlobalContext,
     NonLocal,
@@ -121,6 +122,7 @@ CASES = [
     Case("CBAM", lambda: CBAM(24, 4), (2, 24, 3, 5), (2, 24, 17, 16), "gate", (2 * 24 * 6 + 6 + 24) + 2 * 7 * 7 + 2),
     Case("CBAM-equation", lambda: CBAM(24, 4, 3, norm=False), (2, 24, 3, 5), (2, 24, 9, 11), "gate", (2 * 24 * 6 + 6 + 24) + 2 * 3 * 3 + 1),
     Case("SimAM", lambda: SimAM(), (2, 6, 3, 5), (2, 6, 9, 11), "gate", 0, permutes=True),
+    Case("CoordinateAttention", lambda: CoordinateAttention(16), (2, 16, 3, 5), (2, 16, 9, 11), "gate", (16 * 8 + 8) + 2 * 8 + 2 * (8 * 16 + 16)),
     Case("AttentionPooling", lambda: AttentionPooling(16), (2, 16, 3, 5), (2, 16, 9, 11), "readout", 16, permutes=True),
     Case("NonLocalMeans", lambda: NonLocalMeans(3, 1.0), (2, 3, 2, 4), (2, 3, 7, 5), "relation", 0, smallest=2),
 ]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from attn_lib import GlobalContext, SimAM
+from attn_lib import CoordinateAttention, GlobalContext, SimAM
 from attn_lib.mixed import inverse_energy
 
 
@@ -28,3 +28,17 @@ class NoVarianceOfOne(SimAM):
 class EnergyInPlaceOfItsInverse(SimAM):
     def attention(self, x: Tensor) -> Tensor:
         return (1 / inverse_energy(x, self.regularisation)).sigmoid()
+
+
+class RowsForColumns(CoordinateAttention):
+    def attention(self, x: Tensor) -> Tensor:
+        seen = self.squeeze(torch.cat([x.mean(3), x.mean(2)], dim=2))
+        of_rows, of_columns = seen.split([x.shape[2], x.shape[3]], dim=2)
+        gate_of_rows, gate_of_columns = self.columns(of_rows), self.rows(of_columns)
+        return gate_of_rows.sigmoid()[..., None] * gate_of_columns.sigmoid()[:, :, None]
+
+
+class OneDirection(CoordinateAttention):
+    def attention(self, x: Tensor) -> Tensor:
+        seen = self.squeeze(torch.cat([x.mean(3), x.mean(2)], dim=2))
+        return self.rows(seen[..., : x.shape[2]]).sigmoid()[..., None].expand_as(x)

@@ -2,14 +2,16 @@
 
 import pytest
 import torch
+from fightingcv_attention.attention.CoordAttention import CoordAtt
 from fightingcv_attention.attention.SimAM import SimAM as FightingSimAM
 from mmcv.cnn.bricks import ContextBlock
 from test_parity_channel import CLOSE, copy, shapes
 from timm.layers import GlobalContext as TimmGlobalContext
+from timm.layers.coord_attn import CoordAttn
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from attn_lib import GlobalContext, SimAM
+from attn_lib import CoordinateAttention, GlobalContext, SimAM
 
 
 def awake(module: nn.Module) -> nn.Module:
@@ -94,3 +96,37 @@ def test_simam_asks_only_how_far_a_number_stands_out():
     x, module = torch.randn(2, 5, 7, 6), SimAM(1e-9)
     scale, offset = torch.rand(2, 5, 1, 1) + 0.5, torch.randn(2, 5, 1, 1)
     assert_close(module.attention(scale * x + offset), module.attention(x), atol=1e-4, rtol=0)
+
+
+@shapes
+@pytest.mark.parametrize("oracle", ["fightingcv", "timm"])
+def test_coordinate_attention(shape: tuple, oracle: str):
+    module, x = awake(CoordinateAttention(64)), torch.randn(shape)
+    # fightingcv's are the authors' lines; timm's has no biases unless told.
+    theirs = CoordAtt(64, 64) if oracle == "fightingcv" else CoordAttn(64, bias=True)
+    parts = {
+        "squeeze.0": "conv1",
+        "squeeze.1": "bn1",
+        "rows": "conv_h",
+        "columns": "conv_w",
+    }
+    for ours, part in parts.items():
+        copy(module.get_submodule(ours), theirs.get_submodule(part))
+    assert_close(module(x), theirs.eval()(x), **CLOSE)
+
+
+def test_coordinate_attention_turns_with_the_image_where_rows_and_columns_change_places():
+    module, x = awake(CoordinateAttention(16)), torch.randn(2, 16, 5, 7)
+    before = module(x)
+    module.rows, module.columns = module.columns, module.rows
+    assert_close(module(x.mT), before.mT, **CLOSE)
+    assert not torch.allclose(module(x), before, atol=1e-3)
+
+
+def test_coordinate_attention_is_of_one_row_and_one_column():
+    # Of rank 1, channel by channel: it marks a cross, never two places on a diagonal alone.
+    gates = awake(CoordinateAttention(16)).attention(torch.randn(2, 16, 5, 7))
+    assert_close(
+        gates[..., :1, :1] * gates, gates[..., :, :1] * gates[..., :1, :], atol=1e-6, rtol=0
+    )
+    assert gates.std((2, 3)).min() > 0

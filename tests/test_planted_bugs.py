@@ -58,6 +58,8 @@ BUGS = {
     since.ContextMultiplies: ("timm's default", "parity"),
     since.NoVarianceOfOne: ("the authors' SimAM", "any size"),
     since.EnergyInPlaceOfItsInverse: ("plausible", "parity"),
+    since.RowsForColumns: ("plausible", "parity"),
+    since.OneDirection: ("plausible", "gradients"),
 }
 
 PARITY = {
@@ -73,6 +75,7 @@ PARITY = {
     "SpatialGate": [(test_parity_channel.test_the_gates_are_those_of_fightingcv, (SHAPE,))],
     "CBAM": [(test_parity_channel.test_cbam_is_pytorchcv, (SHAPE,))],
     "SimAM": [(test_parity_since.test_simam_is_fightingcv, (SHAPE, 1e-4))],
+    "CoordinateAttention": [(test_parity_since.test_coordinate_attention, (SHAPE, "timm"))],
     "GlobalContext": [(test_parity_since.test_global_context_is_mmcv, (SHAPE,))],
 }  # fmt: skip
 HOMES = (

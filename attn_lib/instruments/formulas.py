@@ -11,7 +11,7 @@ from torch import nn
 
 from ..channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
 from ..foundations import AttentionPooling, NonLocalMeans
-from ..mixed import CBAM, ChannelGate, SimAM, SpatialGate
+from ..mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from ..module import AttentionModule
 from ..spatial import GlobalContext, NonLocal, SelfAttention2d
 from ..vit import Attention
@@ -272,4 +272,15 @@ def simam(module: SimAM, shape: tuple[int, ...]) -> Formula:
         activations=b * c * (6 * n + 5),
         where={n: h * w},
         sizes=_sizes(module, (b, c, h, w), shape, {}),
+    )
+
+
+@formula.register
+def coordinate(module: CoordinateAttention, shape: tuple[int, ...]) -> Formula:
+    return Formula(
+        parameters=3 * c * d + 2 * c + 3 * d,
+        multiply_adds=2 * b * c * d * (h + w),
+        activations=b * ((h + w) * (3 * c + 3 * d) + 2 * n * c),
+        where={n: h * w, d: Max(floor(c / r), 8)},
+        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
     )

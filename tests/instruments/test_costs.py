@@ -67,6 +67,7 @@ FEATURES = {
     "EfficientChannelAttention": [{}, {"kernel_size": 7}],
     "SelectiveKernel": [{}, {"branches": 3, "groups": 1}, {"reduction": 2}],
     "ChannelGate": [{}, {"reduction": 3, "bias": False}],
+    "CoordinateAttention": [{}, {"reduction": 4}],
     "CBAM": [{}, {"kernel_size": 3, "norm": False}],
 }
 for name, choices in FEATURES.items():
@@ -200,6 +201,7 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy]] = {
     "ChannelGate": {"reduction": st.integers(1, 400), "bias": st.booleans()},
     "SpatialGate": {"kernel_size": KERNELS, "norm": st.booleans()},
     "SimAM": {},
+    "CoordinateAttention": {"reduction": st.integers(1, 400)},
     "CBAM": {"reduction": REDUCTIONS, "kernel_size": KERNELS, "norm": st.booleans()},
 }
 
