@@ -1,6 +1,11 @@
 """Attention mechanisms for images, each with the map that it computes."""
 
-from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
+from .channel import (
+    CrossCovarianceAttention,
+    EfficientChannelAttention,
+    SelectiveKernel,
+    SqueezeExcitation,
+)
 from .contrastive import averaged_contrast, info_nce
 from .foundations import AttentionPooling, NonLocalMeans
 from .inserting import insert, remove
@@ -30,6 +35,7 @@ __all__ = [
     "ChannelGate",
     "CoordinateAttention",
     "Cost",
+    "CrossCovarianceAttention",
     "EfficientChannelAttention",
     "FeatureViT",
     "FeedForward",

@@ -1,4 +1,4 @@
-"""Attention over channels: the whole image says how much each feature map, or each kernel size, counts."""
+"""Attention over channels: how much each feature map, or each kernel size, counts, and for which others."""
 
 import math
 
@@ -7,10 +7,17 @@ from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .module import AttentionModule, inputs_of, require_features, require_positive
+from .module import (
+    AttentionModule,
+    dot,
+    inputs_of,
+    require_features,
+    require_heads,
+    require_positive,
+)
 
 # Whole in a graph of torch.fx.
-for leaf in ("einsum", "rearrange"):
+for leaf in ("dot", "einsum", "rearrange", "unit"):
     torch.fx.wrap(leaf)
 
 
@@ -184,3 +191,66 @@ def _branch(channels: int, dilation: int, groups: int) -> nn.Sequential:
         channels, channels, 3, padding=dilation, dilation=dilation, groups=groups, bias=False
     )
     return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())
+
+
+class CrossCovarianceAttention(AttentionModule):
+    r"""Each channel gathers from the channels that vary over the image as it does: a relation between channels.
+
+    $$ A^{(a)}_{ij} = \mathrm{softmax}_j\big(t_a\, \hat q_i^{\,\top} \hat k_j\big), \qquad
+       y = x + W_o\, \big[\textstyle\sum_j A^{(a)}_{ij} v_j\big]_{a = 1 \dots \mathrm{heads}} $$
+
+    where $q_i$, a row of $W_q x$, is channel i at all n positions, $\hat q_i$ is it divided by its length, k and v
+    alike, and the channels are cut into heads that do not see one another. Each position is mixed alike: no position
+    looks at another.
+
+    Args:
+        channels: c, the channels of the input and the output.
+        heads: how many relations are made side by side, each of d = c / heads channels.
+        bias: whether the three 1×1 convolutions for q, k and v have biases; $W_o$ has one.
+
+    Shapes: (b, c, h, w) → (b, c, h, w); the weights are (b, heads, d, d), and each row sums to 1.
+
+    Raises:
+        ValueError: channels or heads is below 1, heads do not divide channels, or x is not (b, c, h, w) floats.
+
+    Source: El-Nouby et al., "XCiT: Cross-Covariance Image Transformers", NeurIPS 2021, section 3.2. The paper
+    divides the scores by a learned temperature τ; the released code multiplies by $t = 1/τ$, which starts at 1, and
+    so does this. Layer normalisation before, LayerScale behind and the convolutions that mix neighbours belong to
+    the block around it, not to this; the sum with x does here.
+    """
+
+    def __init__(self, channels: int, heads: int = 8, bias: bool = True):
+        super().__init__()
+        require_heads(self, channels, heads)
+        self.channels, self.heads = channels, heads
+        self.query = nn.Conv2d(channels, channels, 1, bias=bias)
+        self.key = nn.Conv2d(channels, channels, 1, bias=bias)
+        self.value = nn.Conv2d(channels, channels, 1, bias=bias)
+        self.out = nn.Conv2d(channels, channels, 1)
+        self.temperature = nn.Parameter(torch.ones(heads))
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b heads d d"]:
+        require_features(self, x, inputs_of(self.query, self.channels))
+        query, key = unit(self._cut(self.query(x))), unit(self._cut(self.key(x)))
+        scores = dot(query, key, "b heads d n, b heads e n -> b heads d e")
+        scores = scores * rearrange(self.temperature, "heads -> heads 1 1")
+        return scores.softmax(dim=-1).to(x.dtype)
+
+    def reweight(
+        self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b heads d d"]
+    ) -> Float[Tensor, "b c h w"]:
+        mixed = einsum(
+            weights, self._cut(self.value(x)), "b heads d e, b heads e n -> b heads d n"
+        )
+        mixed = rearrange(mixed, "b heads d (h w) -> b (heads d) h w", h=x.shape[2])
+        return x + self.out(mixed).to(x.dtype)
+
+    def _cut(self, features: Tensor) -> Float[Tensor, "b heads d n"]:
+        return rearrange(features, "b (heads d) h w -> b heads d (h w)", heads=self.heads)
+
+
+def unit(x: Float[Tensor, "*b n"]) -> Float[Tensor, "*b n"]:
+    """Rows of length 1, by squares in float32 at least; a row of zeros stays, with derivatives of any order."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    squares = wide.square().sum(-1, keepdim=True)
+    return (wide * squares.clamp(min=1e-24).rsqrt()).to(x.dtype)

@@ -6,7 +6,12 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
+from .channel import (
+    CrossCovarianceAttention,
+    EfficientChannelAttention,
+    SelectiveKernel,
+    SqueezeExcitation,
+)
 from .foundations import AttentionPooling
 from .mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from .spatial import GlobalContext, NonLocal, SelfAttention2d
@@ -15,6 +20,7 @@ _MECHANISMS: dict[str, type[nn.Module]] = {
     "cbam": CBAM,
     "channel_gate": ChannelGate,
     "coordinate": CoordinateAttention,
+    "cross_covariance": CrossCovarianceAttention,
     "efficient_channel": EfficientChannelAttention,
     "global_context": GlobalContext,
     "non_local": NonLocal,
@@ -30,7 +36,7 @@ _SAID = {
     "ca": "coordinate", "coordatt": "coordinate", "coordattn": "coordinate", "eca": "efficient_channel", "ecanet": "efficient_channel", "gc": "global_context",
     "gcnet": "global_context", "nl": "non_local", "nonlocalblock": "non_local", "sagan": "self_attention", "se": "squeeze_excitation",
     "selayer": "squeeze_excitation", "senet": "squeeze_excitation", "sk": "selective_kernel",
-    "sknet": "selective_kernel",
+    "sknet": "selective_kernel", "xca": "cross_covariance", "xcit": "cross_covariance",
 }  # fmt: skip
 
 

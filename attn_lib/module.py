@@ -50,6 +50,19 @@ def require_positive(module: nn.Module, **sizes: int) -> None:
         raise ValueError(f"{type(module).__name__} wants sizes of at least 1; got {got}")
 
 
+def require_heads(module: nn.Module, channels: int, heads: int) -> None:
+    """Refuse channels that are not as many for every head.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    require_positive(module, channels=channels, heads=heads)
+    if channels % heads:
+        raise ValueError(
+            f"{type(module).__name__} cuts channels into heads of one size; got {channels=}, {heads=}"
+        )
+
+
 def require_features(
     module: nn.Module, x: Tensor, channels: int | None = None, ndim: int = 2
 ) -> None:

@@ -21,6 +21,7 @@ from timm.layers import EcaModule, GlobalContext, NonLocalAttn, SEModule, cbam
 from timm.layers import SelectiveKernel as TimmSelectiveKernel
 from timm.layers.coord_attn import CoordAttn
 from timm.models.vision_transformer import Attention as TimmAttention
+from timm.models.xcit import XCA
 from torchvision.ops import SqueezeExcitation as TorchvisionSqueezeExcitation
 from vit_pytorch.simple_flash_attn_vit import Attention as VitPytorchFlashAttention
 from vit_pytorch.simple_vit import Attention as VitPytorchAttention
@@ -84,6 +85,13 @@ class Copy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.clone()
+
+
+class Added(OnTokens):
+    """Attention over tokens whose result is added to the features, as the block around it does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x).mT.reshape(x.shape)
 
 
 def timm_attention(c: int) -> nn.Module:
@@ -162,6 +170,10 @@ FORMS: dict[str, Forms] = {
         "ours": attn_lib.CoordinateAttention,
         "fightingcv": lambda c: CoordAtt(c, c),
         "timm": lambda c: CoordAttn(c, rd_channels=max(c // 32, 8), bias=True),
+    },
+    "cross_covariance": {
+        "ours": attn_lib.CrossCovarianceAttention,
+        "timm": lambda c: Added(XCA(c, 8, qkv_bias=True)),
     },
     "attention_pooling": {"ours": attn_lib.AttentionPooling, "plain": PlainPooling},
 }

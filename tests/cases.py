@@ -14,6 +14,7 @@ from attn_lib import (
     AttentionPooling,
     ChannelGate,
     CoordinateAttention,
+    CrossCovarianceAttention,
     EfficientChannelAttention,
     GlobalContext,
     NonLocal,
@@ -34,7 +35,7 @@ class Case:
         name: as it stands in the test's id.
         make: builds it.
         small, large: shapes of an input; where `forward` takes another way for large maps, one for each way.
-        kind: a relation's rows sum to 1; scores are a relation's before any softmax; a gate lies in (0, 1);
+        kind: a relation's rows sum to 1, between channels as between positions; scores are a relation's before any softmax; a gate lies in (0, 1);
             shares sum to 1 over the branches; a shared row is one for all positions, and sums to 1 over the
             image; so does a readout's, whose output has no positions.
         parameters: how many numbers it learns, written as the paper's formula.
@@ -48,7 +49,15 @@ class Case:
     make: Callable[[], AttentionModule]
     small: tuple[int, ...]
     large: tuple[int, ...]
-    kind: Literal["relation", "scores", "gate", "branch share", "shared row", "readout"]
+    kind: Literal[
+        "relation",
+        "scores",
+        "gate",
+        "branch share",
+        "channel relation",
+        "shared row",
+        "readout",
+    ]
     parameters: int
     switch: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
@@ -123,6 +132,7 @@ CASES = [
     Case("CBAM-equation", lambda: CBAM(24, 4, 3, norm=False), (2, 24, 3, 5), (2, 24, 9, 11), "gate", (2 * 24 * 6 + 6 + 24) + 2 * 3 * 3 + 1),
     Case("SimAM", lambda: SimAM(), (2, 6, 3, 5), (2, 6, 9, 11), "gate", 0, permutes=True),
     Case("CoordinateAttention", lambda: CoordinateAttention(16), (2, 16, 3, 5), (2, 16, 9, 11), "gate", (16 * 8 + 8) + 2 * 8 + 2 * (8 * 16 + 16)),
+    Case("CrossCovarianceAttention", lambda: CrossCovarianceAttention(16, 2), (2, 16, 3, 5), (2, 16, 9, 11), "channel relation", 4 * (16 * 16 + 16) + 2, permutes=True),
     Case("AttentionPooling", lambda: AttentionPooling(16), (2, 16, 3, 5), (2, 16, 9, 11), "readout", 16, permutes=True),
     Case("NonLocalMeans", lambda: NonLocalMeans(3, 1.0), (2, 3, 2, 4), (2, 3, 7, 5), "relation", 0, smallest=2),
 ]

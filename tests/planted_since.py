@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from attn_lib import CoordinateAttention, GlobalContext, SimAM
+from attn_lib import CoordinateAttention, CrossCovarianceAttention, GlobalContext, SimAM
 from attn_lib.mixed import inverse_energy
 
 
@@ -42,3 +42,30 @@ class OneDirection(CoordinateAttention):
     def attention(self, x: Tensor) -> Tensor:
         seen = self.squeeze(torch.cat([x.mean(3), x.mean(2)], dim=2))
         return self.rows(seen[..., : x.shape[2]]).sigmoid()[..., None].expand_as(x)
+
+
+class OverTheOtherChannels(CrossCovarianceAttention):
+    def attention(self, x: Tensor) -> Tensor:
+        query, key = (
+            torch.nn.functional.normalize(self._cut(part(x)), dim=-1)
+            for part in (self.query, self.key)
+        )
+        return (query @ key.mT * self.temperature[:, None, None]).softmax(dim=-2)
+
+
+class LengthOverChannels(CrossCovarianceAttention):
+    def attention(self, x: Tensor) -> Tensor:
+        query, key = (
+            torch.nn.functional.normalize(self._cut(part(x)), dim=-2)
+            for part in (self.query, self.key)
+        )
+        return (query @ key.mT * self.temperature[:, None, None]).softmax(dim=-1)
+
+
+class DividedByTemperature(CrossCovarianceAttention):
+    def attention(self, x: Tensor) -> Tensor:
+        query, key = (
+            torch.nn.functional.normalize(self._cut(part(x)), dim=-1)
+            for part in (self.query, self.key)
+        )
+        return (query @ key.mT / self.temperature[:, None, None]).softmax(dim=-1)

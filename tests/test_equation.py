@@ -96,6 +96,7 @@ PROMISES = {
     "scores": are_scores,
     "gate": is_gate,
     "branch share": is_branch_share,
+    "channel relation": is_relation,
     "shared row": sums_over_the_image,
     "readout": sums_over_the_image,
 }

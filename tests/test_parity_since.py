@@ -8,10 +8,11 @@ from mmcv.cnn.bricks import ContextBlock
 from test_parity_channel import CLOSE, copy, shapes
 from timm.layers import GlobalContext as TimmGlobalContext
 from timm.layers.coord_attn import CoordAttn
+from timm.models.xcit import XCA
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from attn_lib import CoordinateAttention, GlobalContext, SimAM
+from attn_lib import CoordinateAttention, CrossCovarianceAttention, GlobalContext, SimAM
 
 
 def awake(module: nn.Module) -> nn.Module:
@@ -130,3 +131,61 @@ def test_coordinate_attention_is_of_one_row_and_one_column():
         gates[..., :1, :1] * gates, gates[..., :, :1] * gates[..., :1, :], atol=1e-6, rtol=0
     )
     assert gates.std((2, 3)).min() > 0
+
+
+def of_tokens(theirs: nn.Module, x: Tensor) -> Tensor:
+    """What a module that takes tokens makes of the positions of a feature map."""
+    return theirs(x.flatten(2).mT).mT.reshape(x.shape)
+
+
+@shapes
+@pytest.mark.parametrize("bias", [True, False])
+def test_cross_covariance_attention_is_timm(shape: tuple, bias: bool):
+    module, x = awake(CrossCovarianceAttention(64, 8, bias)), torch.randn(shape)
+    theirs = XCA(64, 8, qkv_bias=bias)
+    copy_projections(module, theirs.qkv, theirs.proj)
+    theirs.temperature.data.copy_(module.temperature[:, None, None])
+    for theirs.fused_attn in (False, True):
+        assert_close(module(x), x + of_tokens(theirs, x), **CLOSE)
+
+
+def copy_projections(module: nn.Module, qkv: nn.Linear, out: nn.Linear) -> None:
+    """Three 1×1 convolutions are one linear layer."""
+    parts = (module.query, module.key, module.value)
+    with torch.no_grad():
+        qkv.weight.copy_(torch.cat([part.weight.flatten(1) for part in parts]))
+        if qkv.bias is not None:
+            qkv.bias.copy_(torch.cat([part.bias for part in parts]))
+    copy(module.out, out)
+
+
+def test_cross_covariance_attention_mixes_channels_within_heads_and_positions_never():
+    module, x = CrossCovarianceAttention(16, 2), torch.randn(2, 16, 4, 5)
+    weights = module.attention(x)
+    nn.init.dirac_(module.out.weight)
+    nn.init.zeros_(module.out.bias)
+    mixed = module.reweight(x, weights) - x
+    value = module.value(x)
+    for head in range(2):
+        own = slice(8 * head, 8 * head + 8)
+        expected = torch.einsum("bde, behw -> bdhw", weights[:, head], value[:, own])
+        assert_close(mixed[:, own], expected, **CLOSE)
+
+
+def test_cross_covariance_attention_is_that_of_correlations():
+    # With queries, keys and values that are x, of mean 0 over the image: scores are the channels' correlations.
+    module, x = CrossCovarianceAttention(6, 1), torch.randn(1, 6, 7, 8)
+    for part in (module.query, module.key):
+        nn.init.dirac_(part.weight)
+        nn.init.zeros_(part.bias)
+    x = x - x.mean((2, 3), keepdim=True)
+    expected = torch.corrcoef(x[0].flatten(1)).softmax(-1)
+    assert_close(module.attention(x)[0, 0], expected, **CLOSE)
+    assert_close(module.attention(9 * x)[0, 0], expected, **CLOSE)
+
+
+def test_a_channel_of_zeros_has_derivatives_of_any_order():
+    module, x = CrossCovarianceAttention(8, 2, bias=False), torch.zeros(1, 8, 3, 3)
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(module(x).sum(), x, create_graph=True)
+    assert torch.autograd.grad(gradient.square().sum(), x)[0].isfinite().all()

@@ -60,6 +60,9 @@ BUGS = {
     since.EnergyInPlaceOfItsInverse: ("plausible", "parity"),
     since.RowsForColumns: ("plausible", "parity"),
     since.OneDirection: ("plausible", "gradients"),
+    since.OverTheOtherChannels: ("plausible", "weights"),
+    since.LengthOverChannels: ("plausible", "parity"),
+    since.DividedByTemperature: ("XCiT, the equation", "parity"),
 }
 
 PARITY = {
@@ -76,6 +79,7 @@ PARITY = {
     "CBAM": [(test_parity_channel.test_cbam_is_pytorchcv, (SHAPE,))],
     "SimAM": [(test_parity_since.test_simam_is_fightingcv, (SHAPE, 1e-4))],
     "CoordinateAttention": [(test_parity_since.test_coordinate_attention, (SHAPE, "timm"))],
+    "CrossCovarianceAttention": [(test_parity_since.test_cross_covariance_attention_is_timm, (SHAPE, True))],
     "GlobalContext": [(test_parity_since.test_global_context_is_mmcv, (SHAPE,))],
 }  # fmt: skip
 HOMES = (

@@ -9,7 +9,12 @@ from sympy import Expr, Max, Symbol, ceiling, floor
 from sympy.codegen.cfunctions import log2
 from torch import nn
 
-from ..channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
+from ..channel import (
+    CrossCovarianceAttention,
+    EfficientChannelAttention,
+    SelectiveKernel,
+    SqueezeExcitation,
+)
 from ..foundations import AttentionPooling, NonLocalMeans
 from ..mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from ..module import AttentionModule
@@ -224,6 +229,19 @@ def selective_kernel(module: SelectiveKernel, shape: tuple[int, ...]) -> Formula
         activations=b * (3 * M * n * c + 4 * M * c + 3 * d + n * c),
         where={n: h * w, d: Max(floor(c / r), 32)},
         sizes=_sizes(module, (b, c, h, w), shape, own),
+    )
+
+
+@formula.register
+def cross_covariance(module: CrossCovarianceAttention, shape: tuple[int, ...]) -> Formula:
+    bias = int(module.query.bias is not None)
+    return Formula(
+        parameters=4 * c**2 + (3 * bias + 1) * c + heads,
+        multiply_adds=b * n * c * (4 * c + 2 * d),
+        # Of queries and keys the squares, their sums, clamped, inverted, and the rows of length 1.
+        activations=b * c * (10 * n + 6 + 3 * d),
+        where={n: h * w, d: c / heads},
+        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, heads: module.heads}),
     )
 
 

@@ -35,6 +35,7 @@ SINCE: dict[str, dict[str, Any]] = {
     "global_context": {"slot": "global_context", "reduction": 4},
     "simam": {"slot": "simam"},
     "coordinate": {"slot": "coordinate"},
+    "cross_covariance": {"slot": "cross_covariance", "heads": 2},
 }
 # What single chapters ask: a gate that starts loud and learns, a module behind every convolution, CBAM in parts,
 # in other orders and from the authors' start, one kernel of two, efficient channel attention whose neighbours are

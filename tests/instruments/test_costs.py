@@ -81,6 +81,11 @@ GRID["SpatialGate"] = [
     for k in (1, 7)
     for norm in (True, False)
 ]
+GRID["CrossCovarianceAttention"] = [
+    ((c, heads), {"bias": bias}, [(b, c, h, w) for b, h, w in MAPS])
+    for c, heads in ((16, 8), (70, 1), (96, 3))  # heads of one channel: no matrix product
+    for bias in (True, False)
+]
 GRID["SimAM"] = [((), {}, [(b, c, h, w) for c in (1, 5) for b, h, w in MAPS])]
 GRID = {name: choices for name, choices in GRID.items() if hasattr(attn_lib, name)}
 
@@ -201,6 +206,7 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy]] = {
     "ChannelGate": {"reduction": st.integers(1, 400), "bias": st.booleans()},
     "SpatialGate": {"kernel_size": KERNELS, "norm": st.booleans()},
     "SimAM": {},
+    "CrossCovarianceAttention": {"heads": st.just(1), "bias": st.booleans()},
     "CoordinateAttention": {"reduction": st.integers(1, 400)},
     "CBAM": {"reduction": REDUCTIONS, "kernel_size": KERNELS, "norm": st.booleans()},
 }
