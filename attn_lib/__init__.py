@@ -18,6 +18,7 @@ from .mechanisms import available, create
 from .mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from .module import AttentionModule
 from .public import load_public
+from .relations import WindowAttention
 from .spatial import GlobalContext, NonLocal, SelfAttention2d
 from .vit import (
     Attention,
@@ -49,6 +50,7 @@ __all__ = [
     "SpatialGate",
     "SqueezeExcitation",
     "Transformer",
+    "WindowAttention",
     "available",
     "averaged_contrast",
     "cost",

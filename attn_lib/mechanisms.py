@@ -14,6 +14,7 @@ from .channel import (
 )
 from .foundations import AttentionPooling
 from .mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
+from .relations import WindowAttention
 from .spatial import GlobalContext, NonLocal, SelfAttention2d
 
 _MECHANISMS: dict[str, type[nn.Module]] = {
@@ -29,6 +30,7 @@ _MECHANISMS: dict[str, type[nn.Module]] = {
     "simam": SimAM,
     "spatial_gate": SpatialGate,
     "squeeze_excitation": SqueezeExcitation,
+    "window_attention": WindowAttention,
 }
 
 # What the papers and their users say.
@@ -36,7 +38,7 @@ _SAID = {
     "ca": "coordinate", "coordatt": "coordinate", "coordattn": "coordinate", "eca": "efficient_channel", "ecanet": "efficient_channel", "gc": "global_context",
     "gcnet": "global_context", "nl": "non_local", "nonlocalblock": "non_local", "sagan": "self_attention", "se": "squeeze_excitation",
     "selayer": "squeeze_excitation", "senet": "squeeze_excitation", "sk": "selective_kernel",
-    "sknet": "selective_kernel", "xca": "cross_covariance", "xcit": "cross_covariance",
+    "sknet": "selective_kernel", "swin": "window_attention", "xca": "cross_covariance", "xcit": "cross_covariance",
 }  # fmt: skip
 
 

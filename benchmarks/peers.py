@@ -22,6 +22,7 @@ from timm.layers import SelectiveKernel as TimmSelectiveKernel
 from timm.layers.coord_attn import CoordAttn
 from timm.models.vision_transformer import Attention as TimmAttention
 from timm.models.xcit import XCA
+from torchvision.models.swin_transformer import ShiftedWindowAttention
 from torchvision.ops import SqueezeExcitation as TorchvisionSqueezeExcitation
 from vit_pytorch.simple_flash_attn_vit import Attention as VitPytorchFlashAttention
 from vit_pytorch.simple_vit import Attention as VitPytorchAttention
@@ -92,6 +93,17 @@ class Added(OnTokens):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + super().forward(x).mT.reshape(x.shape)
+
+
+class Swin(nn.Module):
+    """torchvision's windows, channels last and added to the features, as the block around them does."""
+
+    def __init__(self, c: int):
+        super().__init__()
+        self.attention = ShiftedWindowAttention(c, [7, 7], [3, 3], 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.attention(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def timm_attention(c: int) -> nn.Module:
@@ -174,6 +186,10 @@ FORMS: dict[str, Forms] = {
     "cross_covariance": {
         "ours": attn_lib.CrossCovarianceAttention,
         "timm": lambda c: Added(XCA(c, 8, qkv_bias=True)),
+    },
+    "window_attention": {
+        "ours": lambda c: attn_lib.WindowAttention(c, shift=3),
+        "torchvision": Swin,
     },
     "attention_pooling": {"ours": attn_lib.AttentionPooling, "plain": PlainPooling},
 }

@@ -24,6 +24,7 @@ from attn_lib import (
     SimAM,
     SpatialGate,
     SqueezeExcitation,
+    WindowAttention,
 )
 
 
@@ -35,7 +36,7 @@ class Case:
         name: as it stands in the test's id.
         make: builds it.
         small, large: shapes of an input; where `forward` takes another way for large maps, one for each way.
-        kind: a relation's rows sum to 1, between channels as between positions; scores are a relation's before any softmax; a gate lies in (0, 1);
+        kind: a relation's rows sum to 1, between positions, all or in windows, or between channels; scores are a relation's before any softmax; a gate lies in (0, 1);
             shares sum to 1 over the branches; a shared row is one for all positions, and sums to 1 over the
             image; so does a readout's, whose output has no positions.
         parameters: how many numbers it learns, written as the paper's formula.
@@ -55,6 +56,7 @@ class Case:
         "gate",
         "branch share",
         "channel relation",
+        "windows",
         "shared row",
         "readout",
     ]
@@ -133,6 +135,8 @@ CASES = [
     Case("SimAM", lambda: SimAM(), (2, 6, 3, 5), (2, 6, 9, 11), "gate", 0, permutes=True),
     Case("CoordinateAttention", lambda: CoordinateAttention(16), (2, 16, 3, 5), (2, 16, 9, 11), "gate", (16 * 8 + 8) + 2 * 8 + 2 * (8 * 16 + 16)),
     Case("CrossCovarianceAttention", lambda: CrossCovarianceAttention(16, 2), (2, 16, 3, 5), (2, 16, 9, 11), "channel relation", 4 * (16 * 16 + 16) + 2, permutes=True),
+    Case("WindowAttention", lambda: WindowAttention(16, 3, heads=2), (2, 16, 3, 5), (2, 16, 9, 11), "windows", 4 * (16 * 16 + 16) + 5 * 5 * 2, dead=("key.bias",)),
+    Case("WindowAttention-shifted", lambda: WindowAttention(16, 4, 1, heads=2), (2, 16, 3, 5), (2, 16, 8, 11), "windows", 4 * (16 * 16 + 16) + 7 * 7 * 2, dead=("key.bias",)),
     Case("AttentionPooling", lambda: AttentionPooling(16), (2, 16, 3, 5), (2, 16, 9, 11), "readout", 16, permutes=True),
     Case("NonLocalMeans", lambda: NonLocalMeans(3, 1.0), (2, 3, 2, 4), (2, 3, 7, 5), "relation", 0, smallest=2),
 ]

@@ -3,7 +3,13 @@
 import torch
 from torch import Tensor
 
-from attn_lib import CoordinateAttention, CrossCovarianceAttention, GlobalContext, SimAM
+from attn_lib import (
+    CoordinateAttention,
+    CrossCovarianceAttention,
+    GlobalContext,
+    SimAM,
+    WindowAttention,
+)
 from attn_lib.mixed import inverse_energy
 
 
@@ -69,3 +75,22 @@ class DividedByTemperature(CrossCovarianceAttention):
             for part in (self.query, self.key)
         )
         return (query @ key.mT / self.temperature[:, None, None]).softmax(dim=-1)
+
+
+class LooksAtWhatFillsUp(WindowAttention):
+    def attention(self, x: Tensor) -> Tensor:
+        query, key = self._cut(self.scale * self.query(x)), self._cut(self.key(x))
+        bias = self.bias[self.offsets].movedim(2, 0)
+        return (query @ key.mT + bias).softmax(dim=-1)
+
+
+class BiasOfTheOtherWay(WindowAttention):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.offsets = self.offsets.mT
+
+
+class RolledBackTheWrongWay(WindowAttention):
+    def reweight(self, x: Tensor, weights: Tensor) -> Tensor:
+        attended = super().reweight(x, weights) - x
+        return x + attended.roll((2 * self.shift, 2 * self.shift), (2, 3))

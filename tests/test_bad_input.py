@@ -20,6 +20,7 @@ from attn_lib import (
     SimAM,
     SpatialGate,
     SqueezeExcitation,
+    WindowAttention,
     available,
     create,
 )
@@ -52,6 +53,8 @@ ARGUMENTS = {
     "a reduction of 0 in two directions": (lambda: CoordinateAttention(16, 0), "channels=16, reduction=0"),
     "no heads between channels": (lambda: CrossCovarianceAttention(16, 0), "channels=16, heads=0"),
     "heads of unequal channels": (lambda: CrossCovarianceAttention(12), "channels=12, heads=8"),
+    "a shift as wide as the window": (lambda: WindowAttention(16, 4, 4), "window=4, shift=4"),
+    "windows of unequal heads": (lambda: WindowAttention(12), "channels=12, heads=8"),
     "no channels to pool": (lambda: AttentionPooling(0), "channels=0"),
     "an unknown mechanism": (lambda: create("attention", 16), "no mechanism 'attention' (did you mean 'self_attention'?); there are cbam, channel_gate"),
     "an unknown slot": (lambda: HostCNN("attention"), "no slot 'attention'; there are none, even_kernels"),

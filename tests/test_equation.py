@@ -97,6 +97,7 @@ PROMISES = {
     "gate": is_gate,
     "branch share": is_branch_share,
     "channel relation": is_relation,
+    "windows": is_relation,
     "shared row": sums_over_the_image,
     "readout": sums_over_the_image,
 }

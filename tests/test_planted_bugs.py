@@ -63,6 +63,9 @@ BUGS = {
     since.OverTheOtherChannels: ("plausible", "weights"),
     since.LengthOverChannels: ("plausible", "parity"),
     since.DividedByTemperature: ("XCiT, the equation", "parity"),
+    since.LooksAtWhatFillsUp: ("Swin and its ports", "parity"),
+    since.BiasOfTheOtherWay: ("plausible", "parity"),
+    since.RolledBackTheWrongWay: ("plausible", "parity"),
 }
 
 PARITY = {
@@ -80,6 +83,7 @@ PARITY = {
     "SimAM": [(test_parity_since.test_simam_is_fightingcv, (SHAPE, 1e-4))],
     "CoordinateAttention": [(test_parity_since.test_coordinate_attention, (SHAPE, "timm"))],
     "CrossCovarianceAttention": [(test_parity_since.test_cross_covariance_attention_is_timm, (SHAPE, True))],
+    "WindowAttention": [(test_parity_since.test_window_attention_at_any_size_is_the_equation_window_by_window, ((10, 7), 1))],
     "GlobalContext": [(test_parity_since.test_global_context_is_mmcv, (SHAPE,))],
 }  # fmt: skip
 HOMES = (

@@ -18,6 +18,7 @@ from ..channel import (
 from ..foundations import AttentionPooling, NonLocalMeans
 from ..mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from ..module import AttentionModule
+from ..relations import WindowAttention
 from ..spatial import GlobalContext, NonLocal, SelfAttention2d
 from ..vit import Attention
 
@@ -301,4 +302,21 @@ def coordinate(module: CoordinateAttention, shape: tuple[int, ...]) -> Formula:
         activations=b * ((h + w) * (3 * c + 3 * d) + 2 * n * c),
         where={n: h * w, d: Max(floor(c / r), 8)},
         sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
+    )
+
+
+@formula.register
+def window_attention(module: WindowAttention, shape: tuple[int, ...]) -> Formula:
+    return Formula(
+        parameters=4 * c**2 + 4 * c + (2 * k - 1) ** 2 * heads,
+        # m positions are in windows, some of them twice where these are filled up.
+        multiply_adds=b * (4 * n * c**2 + 2 * m * k**2 * c),
+        activations=b * (6 * n * c + m * c + 3 * heads * m * k**2),
+        where={n: h * w, m: ceiling(h / k) * ceiling(w / k) * k**2},
+        sizes=_sizes(
+            module,
+            (b, c, h, w),
+            shape,
+            {c: module.channels, k: module.window, heads: module.heads},
+        ),
     )

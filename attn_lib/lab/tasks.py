@@ -36,6 +36,8 @@ SINCE: dict[str, dict[str, Any]] = {
     "simam": {"slot": "simam"},
     "coordinate": {"slot": "coordinate"},
     "cross_covariance": {"slot": "cross_covariance", "heads": 2},
+    "window_attention": {"slot": "window_attention", "window": 5, "heads": 2},
+    "shifted_windows": {"slot": "window_attention", "window": 5, "shift": 2, "heads": 2},
 }
 # What single chapters ask: a gate that starts loud and learns, a module behind every convolution, CBAM in parts,
 # in other orders and from the authors' start, one kernel of two, efficient channel attention whose neighbours are

@@ -48,6 +48,10 @@ def test_every_mechanism_is_shown_or_said_to_have_no_place(slot: str, unchecked)
         with pytest.raises(ValueError, match=r"'slot' weigh channels.*ChannelExplorer\("):
             show_maps(IMAGES, maps)
         return
+    if slot == "window_attention":
+        with pytest.raises(ValueError, match="of windows.*attn_lib.unwindow"):
+            show_maps(IMAGES, maps)
+        maps = {"slot": unwindow(maps["slot"], (10, 10))}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # CBAM's other half
         figure = show_maps(IMAGES, maps)

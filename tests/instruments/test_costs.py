@@ -86,6 +86,11 @@ GRID["CrossCovarianceAttention"] = [
     for c, heads in ((16, 8), (70, 1), (96, 3))  # heads of one channel: no matrix product
     for bias in (True, False)
 ]
+GRID["WindowAttention"] = [
+    ((c, window, shift, heads), {}, [(b, c, h, w) for b, h, w in MAPS])
+    for c, heads in ((16, 8), (70, 1))
+    for window, shift in ((2, 0), (4, 1), (7, 3))
+]
 GRID["SimAM"] = [((), {}, [(b, c, h, w) for c in (1, 5) for b, h, w in MAPS])]
 GRID = {name: choices for name, choices in GRID.items() if hasattr(attn_lib, name)}
 
@@ -97,7 +102,7 @@ every_setting = pytest.mark.parametrize(
 
 aten = torch.ops.aten
 COPIES = {aten.clone.default, aten._to_copy.default, aten._unsafe_view.default}
-COPIES |= {aten.cat.default, aten.stack.default}
+COPIES |= {aten.cat.default, aten.stack.default, aten.index_select.default}
 
 
 class Computed(TorchDispatchMode):
@@ -206,6 +211,7 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy]] = {
     "ChannelGate": {"reduction": st.integers(1, 400), "bias": st.booleans()},
     "SpatialGate": {"kernel_size": KERNELS, "norm": st.booleans()},
     "SimAM": {},
+    "WindowAttention": {"window": st.integers(1, 9), "heads": st.just(1)},
     "CrossCovarianceAttention": {"heads": st.just(1), "bias": st.booleans()},
     "CoordinateAttention": {"reduction": st.integers(1, 400)},
     "CBAM": {"reduction": REDUCTIONS, "kernel_size": KERNELS, "norm": st.booleans()},

@@ -1,0 +1,152 @@
+"""Relations between positions that cost less than all pairs."""
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from .module import AttentionModule, dot, inputs_of, require_features, require_heads
+
+# Whole in a graph of torch.fx: shapes decide within.
+for leaf in ("dot", "einsum", "in_windows", "out_of_windows", "rearrange", "seen_together"):
+    torch.fx.wrap(leaf)
+
+
+class WindowAttention(AttentionModule):
+    r"""Each position gathers from those in its own window, by what they hold and by where they lie from it.
+
+    $$ A^{(a)}_{ij} = \mathrm{softmax}_j\Big(\frac{q_i^{(a)\top} k_j^{(a)}}{\sqrt{d}} + B^{(a)}_{i-j}\Big), \qquad
+       y_i = x_i + W_o\, \big[\textstyle\sum_j A^{(a)}_{ij} v_j\big]_{a = 1 \dots \mathrm{heads}} $$
+
+    with j in the window of i, $q = W_q x$, $k = W_k x$, $v = W_v x$, each a 1×1 convolution, and B a learned number
+    for each of the (2M - 1)² ways to lie from one another. Windows of M×M positions are cut from the top left corner
+    on, or `shift` rows and columns further, with smaller ones at the edges. A module that shifts behind one that does
+    not lets neighbours across an edge see one another.
+
+    Args:
+        channels: c, the channels of the input and the output.
+        window: M, the side of a window. A smaller grid is one window, and is not shifted.
+        shift: by how many positions windows are moved, from 0 to M - 1; every second layer of Swin has M // 2.
+        heads: how many maps are made side by side, each of d = c / heads channels.
+
+    Shapes: (b, c, h, w) → (b, c, h, w); the weights are (b, windows, heads, n, n), n = M² positions of each of
+    ⌈h/M⌉·⌈w/M⌉ windows, and each row sums to 1. `unwindow` lays them over the image. The windows that a shift, or
+    sides that M does not divide, make smaller are filled up, by what lies at the other edge and by zeros; nobody
+    looks at that.
+
+    Raises:
+        ValueError: channels, window or heads is below 1, heads do not divide channels, shift is not below window,
+            or x is not (b, c, h, w) floats.
+
+    Source: Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", ICCV 2021, section
+    3.2. The released code and its ports pad with zeros that positions look at; here they do not. Layer normalisation
+    and the feed-forward network belong to the block around it, not to this; the sum with x does here.
+    """
+
+    def __init__(self, channels: int, window: int = 7, shift: int = 0, heads: int = 8):
+        super().__init__()
+        require_heads(self, channels, heads)
+        if window < 1 or not 0 <= shift < window:
+            raise ValueError(
+                f"WindowAttention wants window >= 1 and a shift from 0 to window - 1; got {window=}, {shift=}"
+            )
+        self.channels, self.heads, self.scale = channels, heads, (channels // heads) ** -0.5
+        self.window, self.shift = window, shift
+        self.query = nn.Conv2d(channels, channels, 1)
+        self.key = nn.Conv2d(channels, channels, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        self.bias = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.bias, std=0.02)
+        y, x = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
+        apart = [side.flatten()[:, None] - side.flatten() + window - 1 for side in (y, x)]
+        offsets = apart[0] * (2 * window - 1) + apart[1]
+        self.offsets: Tensor
+        self.register_buffer("offsets", offsets, persistent=False)
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b windows heads n n"]:
+        require_features(self, x, inputs_of(self.query, self.channels))
+        query, key = self._cut(self.scale * self.query(x)), self._cut(self.key(x))
+        scores = dot(query, key, "b k heads n d, b k heads m d -> b k heads n m")
+        bias = rearrange(self.bias[self.offsets], "n m heads -> heads n m")
+        apart = ~seen_together(x, self.window, self.shift)
+        scores = scores + bias.masked_fill(rearrange(apart, "k n m -> k 1 n m"), -torch.inf)
+        return scores.softmax(dim=-1).to(x.dtype)
+
+    def reweight(
+        self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b windows heads n n"]
+    ) -> Float[Tensor, "b c h w"]:
+        value = self._cut(self.value(x))
+        attended = einsum(weights, value, "b k heads n m, b k heads m d -> b k heads n d")
+        attended = rearrange(attended, "b k heads n d -> b (heads d) k n")
+        return x + self.out(out_of_windows(attended, x, self.window, self.shift)).to(x.dtype)
+
+    def _cut(self, features: Tensor) -> Float[Tensor, "b windows heads n d"]:
+        windows = in_windows(features, self.window, self.shift)
+        return rearrange(windows, "b (heads d) k n -> b k heads n d", heads=self.heads)
+
+
+def in_windows(
+    x: Float[Tensor, "b c h w"], side: int, shift: int
+) -> Float[Tensor, "b c windows n"]:
+    """Squares, row by row, of x filled up to whole squares at its end, then rolled by `shift`."""
+    (_, squares), (h, w) = _places(x, side, shift), x.shape[2:]
+    # Filled up with the first position, which nobody sees there.
+    places = _cut(torch.arange(h * w, device=x.device), x, side, shift, filled_up=0)
+    cut = x.flatten(2).index_select(2, places.flatten())
+    return cut.view(x.shape[0], x.shape[1], squares, side**2)
+
+
+def out_of_windows(
+    windows: Float[Tensor, "b c windows n"], x: Float[Tensor, "b c h w"], side: int, shift: int
+) -> Float[Tensor, "b c h w"]:
+    """What `in_windows` cut from features of the size of x, where it was."""
+    places, _ = _places(x, side, shift)
+    whole = windows.flatten(2).index_select(2, places)
+    return whole.view(windows.shape[0], windows.shape[1], x.shape[2], x.shape[3])
+
+
+def seen_together(
+    x: Float[Tensor, "b c h w"], side: int, shift: int
+) -> Bool[Tensor, "windows n n"]:
+    """Whether two places of a square are of one window: none is filled up, none came from the other edge."""
+    rows, columns = (
+        (torch.arange(length, device=x.device) + side - _rolled(length, side, shift)[1]) // side
+        for length in x.shape[2:]
+    )
+    window = rows[:, None] * (x.shape[3] + side) + columns
+    window = _cut(window.flatten(), x, side, shift, filled_up=-1)
+    return window[:, :, None] == window[:, None, :]
+
+
+def _cut(
+    numbers: Int[Tensor, " positions"], x: Tensor, side: int, shift: int, filled_up: int
+) -> Int[Tensor, "windows n"]:
+    """A number of each position, square by square, and another where there is none."""
+    places, squares = _places(x, side, shift)
+    filled = numbers.new_full((squares * side**2,), filled_up)
+    return filled.scatter(0, places, numbers).view(squares, side**2)
+
+
+def _places(x: Tensor, side: int, shift: int) -> tuple[Int[Tensor, " positions"], int]:
+    """Where each position of x stands among those of all squares, and how many squares there are."""
+    (down, y), (across, x_) = (_standing(x, dim, side, shift) for dim in (2, 3))
+    square = (y // side)[:, None] * across + x_ // side
+    inside = (y % side * side)[:, None] + x_ % side
+    return (square * side**2 + inside).flatten(), down * across
+
+
+def _standing(x: Tensor, dim: int, side: int, shift: int) -> tuple[int, Int[Tensor, " positions"]]:  # fmt: skip
+    """How many squares one side of x takes, and where each position stands along them, rolled."""
+    count, by = _rolled(x.shape[dim], side, shift)
+    place = torch.arange(x.shape[dim], device=x.device) - by
+    return count, torch.where(place < 0, place + count * side, place)
+
+
+def _rolled(length: int, side: int, shift: int) -> tuple[int, int]:
+    """How many squares a side takes, and how far it is rolled: not at all where one square holds it.
+
+    By arithmetic, not by a branch, which a traced graph would fix.
+    """
+    count = (length + side - 1) // side
+    return count, shift * (1 - 1 // count)
