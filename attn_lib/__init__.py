@@ -18,7 +18,7 @@ from .mechanisms import available, create
 from .mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from .module import AttentionModule
 from .public import load_public
-from .relations import WindowAttention
+from .relations import LinearAttention, WindowAttention
 from .spatial import GlobalContext, NonLocal, SelfAttention2d
 from .vit import (
     Attention,
@@ -41,6 +41,7 @@ __all__ = [
     "FeatureViT",
     "FeedForward",
     "GlobalContext",
+    "LinearAttention",
     "NonLocal",
     "NonLocalMeans",
     "SelectiveKernel",

@@ -14,7 +14,7 @@ from .channel import (
 )
 from .foundations import AttentionPooling
 from .mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
-from .relations import WindowAttention
+from .relations import LinearAttention, WindowAttention
 from .spatial import GlobalContext, NonLocal, SelfAttention2d
 
 _MECHANISMS: dict[str, type[nn.Module]] = {
@@ -24,6 +24,7 @@ _MECHANISMS: dict[str, type[nn.Module]] = {
     "cross_covariance": CrossCovarianceAttention,
     "efficient_channel": EfficientChannelAttention,
     "global_context": GlobalContext,
+    "linear_attention": LinearAttention,
     "non_local": NonLocal,
     "selective_kernel": SelectiveKernel,
     "self_attention": SelfAttention2d,
@@ -38,7 +39,7 @@ _SAID = {
     "ca": "coordinate", "coordatt": "coordinate", "coordattn": "coordinate", "eca": "efficient_channel", "ecanet": "efficient_channel", "gc": "global_context",
     "gcnet": "global_context", "nl": "non_local", "nonlocalblock": "non_local", "sagan": "self_attention", "se": "squeeze_excitation",
     "selayer": "squeeze_excitation", "senet": "squeeze_excitation", "sk": "selective_kernel",
-    "sknet": "selective_kernel", "swin": "window_attention", "xca": "cross_covariance", "xcit": "cross_covariance",
+    "efficientattention": "linear_attention", "sknet": "selective_kernel", "swin": "window_attention", "xca": "cross_covariance", "xcit": "cross_covariance",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Relations between positions that cost less than all pairs."""
 
 import torch
+import torch.nn.functional as F
 from einops import einsum, rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -8,8 +9,98 @@ from torch import Tensor, nn
 from .module import AttentionModule, dot, inputs_of, require_features, require_heads
 
 # Whole in a graph of torch.fx: shapes decide within.
-for leaf in ("dot", "einsum", "in_windows", "out_of_windows", "rearrange", "seen_together"):
+for leaf in ("dot", "einsum", "in_windows", "out_of_windows", "positive", "rearrange", "seen_together"):  # fmt: skip
     torch.fx.wrap(leaf)
+
+
+MODES = ("elu", "softmax")
+
+
+class LinearAttention(AttentionModule):
+    r"""Each position gathers from all others, without a map of all pairs: similarity is a product of features.
+
+    $$ A^{(a)}_{ij} = \phi(q_i)^\top \psi(k_j), \qquad
+       y_i = x_i + W_o\, \big[\textstyle\sum_j A^{(a)}_{ij} v_j\big]_{a = 1 \dots \mathrm{heads}}, \qquad
+       \sum_j A^{(a)}_{ij} v_j^\top = \phi(q_i)^\top \Big(\sum_j \psi(k_j)\, v_j^\top\Big) $$
+
+    with $q = W_q x$, $k = W_k x$, $v = W_v x$, each a 1×1 convolution, cut into heads. The last sum does not know i: it
+    is made once, and time and memory grow with n, not n². For
+
+    $$ \begin{array}{lll}
+       \text{elu} & \psi(k_j) = \mathrm{elu}(k_j) + 1 & \phi(q_i) = \dfrac{\mathrm{elu}(q_i) + 1}
+       {(\mathrm{elu}(q_i) + 1)^\top \sum_l \psi(k_l)} \\
+       \text{softmax} & \psi(k_j) = \mathrm{softmax}_j(k_j) & \phi(q_i) = \mathrm{softmax}_d(q_i)
+       \end{array} $$
+
+    softmax along the n positions of the keys, and along the d features of a query, makes each row sum to 1, too.
+
+    Args:
+        channels: c, the channels of the input and the output.
+        mode: "elu" or "softmax", as above.
+        heads: how many maps are made side by side, each of d = c / heads channels.
+
+    Shapes: (b, c, h, w) → (b, c, h, w); the weights are (b, heads, n, n), n = h·w, and each row sums to 1.
+
+    Raises:
+        ValueError: mode is none of the above, channels or heads is below 1, heads do not divide channels, or x is
+            not (b, c, h, w) floats.
+
+    Source: Katharopoulos, Vyas, Pappas, Fleuret, "Transformers are RNNs: Fast Autoregressive Transformers with Linear
+    Attention", ICML 2020, section 3.2, for elu, whose released code adds 1e-6 to the sum that it divides by; Shen,
+    Zhang, Zhao, Yi, Li, "Efficient Attention: Attention with Linear Complexities", WACV 2021, section 3.2, for
+    softmax, whose released code has the sum with x, and the heads, which the paper has not.
+    """
+
+    def __init__(self, channels: int, mode: str = "elu", heads: int = 8):
+        super().__init__()
+        require_heads(self, channels, heads)
+        if mode not in MODES:
+            raise ValueError(f"LinearAttention wants mode elu or softmax; got {mode=}")
+        self.channels, self.mode, self.heads = channels, mode, heads
+        self.query = nn.Conv2d(channels, channels, 1)
+        self.key = nn.Conv2d(channels, channels, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b heads n n"]:
+        query, key = self._features(x)
+        return dot(query, key, "b heads n d, b heads m d -> b heads n m").to(x.dtype)
+
+    def reweight(
+        self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b heads n n"]
+    ) -> Float[Tensor, "b c h w"]:
+        gathered = einsum(
+            weights, self._cut(self.value(x)), "b heads n m, b heads m d -> b heads n d"
+        )
+        return self._added(x, gathered)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        (query, key), value = self._features(x), self._cut(self.value(x))
+        summary = dot(key, value.to(key.dtype), "b heads m d, b heads m e -> b heads d e")
+        gathered = dot(query, summary.to(key.dtype), "b heads n d, b heads d e -> b heads n e")
+        return self._added(x, gathered.to(x.dtype))
+
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """φ(q) and ψ(k), each (b, heads, n, d)."""
+        require_features(self, x, inputs_of(self.query, self.channels))
+        query, key = self.query(x), self.key(x)
+        if self.mode == "softmax":
+            return self._cut(query).softmax(dim=-1), self._cut(key).softmax(dim=-2)
+        query, key = self._cut(positive(query)), self._cut(positive(key))
+        total = (query * key.sum(-2, keepdim=True)).sum(-1, keepdim=True)
+        return query / total.clamp(min=1e-30), key  # where all features are 0, so is the row
+
+    def _cut(self, features: Tensor) -> Float[Tensor, "b heads n d"]:
+        return rearrange(features, "b (heads d) h w -> b heads (h w) d", heads=self.heads)
+
+    def _added(self, x: Tensor, gathered: Tensor) -> Float[Tensor, "b c h w"]:
+        gathered = rearrange(gathered, "b heads (h w) d -> b (heads d) h w", h=x.shape[2])
+        return x + self.out(gathered).to(x.dtype)
+
+
+def positive(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """elu + 1, in float32 at least: sums over all positions leave float16's range."""
+    return F.elu(x.to(torch.promote_types(x.dtype, torch.float32))) + 1
 
 
 class WindowAttention(AttentionModule):
@@ -67,23 +158,31 @@ class WindowAttention(AttentionModule):
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b windows heads n n"]:
         require_features(self, x, inputs_of(self.query, self.channels))
         query, key = self._cut(self.scale * self.query(x)), self._cut(self.key(x))
-        scores = dot(query, key, "b k heads n d, b k heads m d -> b k heads n m")
+        scores = dot(
+            query, key, "b windows heads n d, b windows heads m d -> b windows heads n m"
+        )
         bias = rearrange(self.bias[self.offsets], "n m heads -> heads n m")
         apart = ~seen_together(x, self.window, self.shift)
-        scores = scores + bias.masked_fill(rearrange(apart, "k n m -> k 1 n m"), -torch.inf)
+        scores = scores + bias.masked_fill(
+            rearrange(apart, "windows n m -> windows 1 n m"), -torch.inf
+        )
         return scores.softmax(dim=-1).to(x.dtype)
 
     def reweight(
         self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b windows heads n n"]
     ) -> Float[Tensor, "b c h w"]:
         value = self._cut(self.value(x))
-        attended = einsum(weights, value, "b k heads n m, b k heads m d -> b k heads n d")
-        attended = rearrange(attended, "b k heads n d -> b (heads d) k n")
+        attended = einsum(
+            weights, value, "b windows heads n m, b windows heads m d -> b windows heads n d"
+        )
+        attended = rearrange(attended, "b windows heads n d -> b (heads d) windows n")
         return x + self.out(out_of_windows(attended, x, self.window, self.shift)).to(x.dtype)
 
     def _cut(self, features: Tensor) -> Float[Tensor, "b windows heads n d"]:
         windows = in_windows(features, self.window, self.shift)
-        return rearrange(windows, "b (heads d) k n -> b k heads n d", heads=self.heads)
+        return rearrange(
+            windows, "b (heads d) windows n -> b windows heads n d", heads=self.heads
+        )
 
 
 def in_windows(
@@ -120,15 +219,15 @@ def seen_together(
 
 
 def _cut(
-    numbers: Int[Tensor, " positions"], x: Tensor, side: int, shift: int, filled_up: int
-) -> Int[Tensor, "windows n"]:
+    numbers: Int[Tensor, " n"], x: Tensor, side: int, shift: int, filled_up: int
+) -> Int[Tensor, "windows m"]:
     """A number of each position, square by square, and another where there is none."""
     places, squares = _places(x, side, shift)
     filled = numbers.new_full((squares * side**2,), filled_up)
     return filled.scatter(0, places, numbers).view(squares, side**2)
 
 
-def _places(x: Tensor, side: int, shift: int) -> tuple[Int[Tensor, " positions"], int]:
+def _places(x: Tensor, side: int, shift: int) -> tuple[Int[Tensor, " n"], int]:
     """Where each position of x stands among those of all squares, and how many squares there are."""
     (down, y), (across, x_) = (_standing(x, dim, side, shift) for dim in (2, 3))
     square = (y // side)[:, None] * across + x_ // side
@@ -136,7 +235,7 @@ def _places(x: Tensor, side: int, shift: int) -> tuple[Int[Tensor, " positions"]
     return (square * side**2 + inside).flatten(), down * across
 
 
-def _standing(x: Tensor, dim: int, side: int, shift: int) -> tuple[int, Int[Tensor, " positions"]]:  # fmt: skip
+def _standing(x: Tensor, dim: int, side: int, shift: int) -> tuple[int, Int[Tensor, " n"]]:  # fmt: skip
     """How many squares one side of x takes, and where each position stands along them, rolled."""
     count, by = _rolled(x.shape[dim], side, shift)
     place = torch.arange(x.shape[dim], device=x.device) - by

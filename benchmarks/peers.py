@@ -24,6 +24,7 @@ from timm.models.vision_transformer import Attention as TimmAttention
 from timm.models.xcit import XCA
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 from torchvision.ops import SqueezeExcitation as TorchvisionSqueezeExcitation
+from vit_pytorch.jet_vit import linear_attn
 from vit_pytorch.simple_flash_attn_vit import Attention as VitPytorchFlashAttention
 from vit_pytorch.simple_vit import Attention as VitPytorchAttention
 
@@ -57,6 +58,23 @@ class PlainPooling(attn_lib.AttentionPooling):
     def forward(self, x: Tensor) -> Tensor:
         scores = F.conv2d(x, self.query[None, :, None, None])
         return (x * scores.flatten(2).softmax(-1).view_as(scores)).sum((2, 3))
+
+
+class PlainLinear(attn_lib.LinearAttention):
+    """The map of all pairs, then the sum."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reweight(x, self.attention(x))
+
+
+class LinearByVitPytorch(attn_lib.LinearAttention):
+    """The same weights and features; what is made of them is theirs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = (part(x).unflatten(1, (8, -1)).flatten(3).mT for part in (self.query, self.key, self.value))  # fmt: skip
+        query, key, value = parts
+        gathered = linear_attn(F.elu(query) + 1, F.elu(key) + 1, value)
+        return x + self.out(gathered.mT.reshape(x.shape))
 
 
 class Gated(nn.Module):
@@ -190,6 +208,11 @@ FORMS: dict[str, Forms] = {
     "window_attention": {
         "ours": lambda c: attn_lib.WindowAttention(c, shift=3),
         "torchvision": Swin,
+    },
+    "linear_attention": {
+        "ours": attn_lib.LinearAttention,
+        "plain": PlainLinear,
+        "vit-pytorch": LinearByVitPytorch,
     },
     "attention_pooling": {"ours": attn_lib.AttentionPooling, "plain": PlainPooling},
 }

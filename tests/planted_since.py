@@ -7,10 +7,12 @@ from attn_lib import (
     CoordinateAttention,
     CrossCovarianceAttention,
     GlobalContext,
+    LinearAttention,
     SimAM,
     WindowAttention,
 )
 from attn_lib.mixed import inverse_energy
+from attn_lib.relations import positive
 
 
 class NoSoftmax(GlobalContext):
@@ -94,3 +96,19 @@ class RolledBackTheWrongWay(WindowAttention):
     def reweight(self, x: Tensor, weights: Tensor) -> Tensor:
         attended = super().reweight(x, weights) - x
         return x + attended.roll((2 * self.shift, 2 * self.shift), (2, 3))
+
+
+class NotDivided(LinearAttention):
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self._cut(positive(self.query(x))), self._cut(positive(self.key(x)))
+
+
+class ReLUFeatures(LinearAttention):
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        query, key = self._cut(self.query(x)).relu(), self._cut(self.key(x)).relu()
+        return query / (query @ key.sum(-2)[..., None]).clamp(min=1e-6), key
+
+
+class KeysOverTheBatch(LinearAttention):
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self._cut(self.query(x)).softmax(-1), self._cut(self.key(x)).softmax(0)

@@ -14,16 +14,20 @@ from timm.models.swin_transformer import WindowAttention as TimmWindowAttention
 from timm.models.xcit import XCA
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.swin_transformer import shifted_window_attention
+from vit_pytorch.jet_vit import linear_attn
 
 from attn_lib import (
     CoordinateAttention,
     CrossCovarianceAttention,
     GlobalContext,
+    LinearAttention,
     SimAM,
     WindowAttention,
     unwindow,
 )
+from attn_lib.relations import MODES
 
 
 def awake(module: nn.Module) -> nn.Module:
@@ -298,3 +302,61 @@ def test_two_layers_see_across_an_edge_that_one_does_not():
     # (0, 0) sees the corner that the shift cut, and each of that what lies in its own window.
     assert seen(shifted(x)) == {(i, j) for i in range(2) for j in range(2)}
     assert seen(plain(shifted(x))) > inside
+
+
+def heads_of(module: LinearAttention, x: Tensor) -> list[Tensor]:
+    """Queries, keys and values, (b, heads, n, d)."""
+    return [
+        part(x).unflatten(1, (module.heads, -1)).flatten(3).mT
+        for part in (module.query, module.key, module.value)
+    ]
+
+
+def added(module: LinearAttention, x: Tensor, gathered: Tensor) -> Tensor:
+    return x + module.out(gathered.mT.reshape(x.shape))
+
+
+@shapes
+def test_linear_attention_is_vit_pytorch(shape: tuple):
+    # Theirs takes max(0, .) for its features, which leaves as they are those that are positive.
+    module, x = awake(LinearAttention(64)), torch.randn(shape)
+    query, key, value = heads_of(module, x)
+    query, key = (nn.functional.elu(part) + 1 for part in (query, key))
+    assert_close(module(x), added(module, x, linear_attn(query, key, value)), **CLOSE)
+
+
+@shapes
+def test_efficient_attention_is_its_equation(shape: tuple):
+    module, x = awake(LinearAttention(64, "softmax")), torch.randn(shape)
+    query, key, value = heads_of(module, x)
+    gathered = torch.zeros_like(value)
+    for a in range(module.heads):
+        for i in range(query.shape[2]):
+            shares = query[:, a, i].exp() / query[:, a, i].exp().sum(-1, keepdim=True)
+            keys = key[:, a].exp() / key[:, a].exp().sum(1, keepdim=True)
+            weights = (keys @ shares[..., None]).squeeze(-1)  # (b, n)
+            gathered[:, a, i] = (weights[..., None] * value[:, a]).sum(1)
+    assert_close(module(x), added(module, x, gathered), **CLOSE)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_four_times_the_positions_cost_forward_four_times_as_much(mode: str):
+    module = LinearAttention(16, mode, heads=2)
+
+    def flops(run, side: int) -> int:
+        x = torch.randn(1, 16, side, side)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            run(x)
+        return counter.get_total_flops()
+
+    assert flops(module, 16) == 4 * flops(module, 8) == 2 * 256 * (4 * 16 * 16 + 2 * 16 * 8)
+    both = [flops(lambda x: module.reweight(x, module.attention(x)), side) for side in (8, 16)]
+    assert both[1] > 10 * both[0]
+
+
+def test_what_softmax_gives_and_this_loses_a_row_that_is_one_position():
+    # Of one head the rank of the map is at most d: n rows cannot each choose a position of their own.
+    module, x = awake(LinearAttention(8, heads=4)), 50 * torch.randn(1, 8, 5, 5)
+    for module.mode in MODES:
+        ranks = torch.linalg.matrix_rank(module.double().attention(x.double()))
+        assert ranks.max() <= 2

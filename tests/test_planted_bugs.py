@@ -66,6 +66,9 @@ BUGS = {
     since.LooksAtWhatFillsUp: ("Swin and its ports", "parity"),
     since.BiasOfTheOtherWay: ("plausible", "parity"),
     since.RolledBackTheWrongWay: ("plausible", "parity"),
+    since.NotDivided: ("plausible", "weights"),
+    since.ReLUFeatures: ("EfficientViT, on purpose", "parity"),
+    since.KeysOverTheBatch: ("External-Attention's A² nets", "batch mates"),
 }
 
 PARITY = {
@@ -84,6 +87,7 @@ PARITY = {
     "CoordinateAttention": [(test_parity_since.test_coordinate_attention, (SHAPE, "timm"))],
     "CrossCovarianceAttention": [(test_parity_since.test_cross_covariance_attention_is_timm, (SHAPE, True))],
     "WindowAttention": [(test_parity_since.test_window_attention_at_any_size_is_the_equation_window_by_window, ((10, 7), 1))],
+    "LinearAttention": [(test_parity_since.test_linear_attention_is_vit_pytorch, (SHAPE,))],
     "GlobalContext": [(test_parity_since.test_global_context_is_mmcv, (SHAPE,))],
 }  # fmt: skip
 HOMES = (

@@ -18,7 +18,7 @@ from ..channel import (
 from ..foundations import AttentionPooling, NonLocalMeans
 from ..mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from ..module import AttentionModule
-from ..relations import WindowAttention
+from ..relations import LinearAttention, WindowAttention
 from ..spatial import GlobalContext, NonLocal, SelfAttention2d
 from ..vit import Attention
 
@@ -319,4 +319,18 @@ def window_attention(module: WindowAttention, shape: tuple[int, ...]) -> Formula
             shape,
             {c: module.channels, k: module.window, heads: module.heads},
         ),
+    )
+
+
+@formula.register
+def linear_attention(module: LinearAttention, shape: tuple[int, ...]) -> Formula:
+    """Of the map, as `attention` and `reweight` make it; `forward` takes 2·b·n·c·d in place of 2·b·n²·c."""
+    elu = module.mode == "elu"
+    return Formula(
+        parameters=4 * c**2 + 4 * c,
+        multiply_adds=b * n * c * (4 * c + 2 * n),
+        activations=b * (8 * n * c + heads * n**2)
+        + (b * (4 * n * c + c + 2 * heads * n) if elu else 0),
+        where={n: h * w},
+        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, heads: module.heads}),
     )

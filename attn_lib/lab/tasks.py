@@ -37,6 +37,8 @@ SINCE: dict[str, dict[str, Any]] = {
     "coordinate": {"slot": "coordinate"},
     "cross_covariance": {"slot": "cross_covariance", "heads": 2},
     "window_attention": {"slot": "window_attention", "window": 5, "heads": 2},
+    "linear_attention": {"slot": "linear_attention", "heads": 2},
+    "efficient_attention": {"slot": "linear_attention", "mode": "softmax", "heads": 2},
     "shifted_windows": {"slot": "window_attention", "window": 5, "shift": 2, "heads": 2},
 }
 # What single chapters ask: a gate that starts loud and learns, a module behind every convolution, CBAM in parts,

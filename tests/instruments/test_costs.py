@@ -91,6 +91,11 @@ GRID["WindowAttention"] = [
     for c, heads in ((16, 8), (70, 1))
     for window, shift in ((2, 0), (4, 1), (7, 3))
 ]
+GRID["LinearAttention"] = [
+    ((c, linear, heads), {}, [(b, c, h, w) for b, h, w in MAPS])
+    for c, heads in ((16, 8), (70, 1))
+    for linear in ("elu", "softmax")
+]
 GRID["SimAM"] = [((), {}, [(b, c, h, w) for c in (1, 5) for b, h, w in MAPS])]
 GRID = {name: choices for name, choices in GRID.items() if hasattr(attn_lib, name)}
 
@@ -211,6 +216,7 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy]] = {
     "ChannelGate": {"reduction": st.integers(1, 400), "bias": st.booleans()},
     "SpatialGate": {"kernel_size": KERNELS, "norm": st.booleans()},
     "SimAM": {},
+    "LinearAttention": {"mode": st.sampled_from(("elu", "softmax")), "heads": st.just(1)},
     "WindowAttention": {"window": st.integers(1, 9), "heads": st.just(1)},
     "CrossCovarianceAttention": {"heads": st.just(1), "bias": st.booleans()},
     "CoordinateAttention": {"reduction": st.integers(1, 400)},
