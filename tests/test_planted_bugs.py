@@ -13,6 +13,7 @@ import test_module
 import test_parity
 import test_parity_channel
 import test_parity_nonlocal
+import test_parity_relations
 import test_parity_since
 import torch
 from cases import Case
@@ -86,14 +87,15 @@ PARITY = {
     "SimAM": [(test_parity_since.test_simam_is_fightingcv, (SHAPE, 1e-4))],
     "CoordinateAttention": [(test_parity_since.test_coordinate_attention, (SHAPE, "timm"))],
     "CrossCovarianceAttention": [(test_parity_since.test_cross_covariance_attention_is_timm, (SHAPE, True))],
-    "WindowAttention": [(test_parity_since.test_window_attention_at_any_size_is_the_equation_window_by_window, ((10, 7), 1))],
-    "LinearAttention": [(test_parity_since.test_linear_attention_is_vit_pytorch, (SHAPE,))],
+    "WindowAttention": [(test_parity_relations.test_window_attention_at_any_size_is_the_equation_window_by_window, ((10, 7), 1))],
+    "LinearAttention": [(test_parity_relations.test_linear_attention_is_vit_pytorch, (SHAPE,))],
     "GlobalContext": [(test_parity_since.test_global_context_is_mmcv, (SHAPE,))],
 }  # fmt: skip
 HOMES = (
     test_parity,
     test_parity_channel,
     test_parity_nonlocal,
+    test_parity_relations,
     test_parity_since,
     test_bad_input,
     cases,

@@ -51,7 +51,7 @@ class Quantity:
         """The formula, without dollar signs."""
         from sympy import latex
 
-        from .formulas import heads
+        from .letters import heads
 
         return latex(self.formula, symbol_names={heads: r"\mathrm{heads}"})
 

@@ -1,11 +1,7 @@
 """What each mechanism costs, written once, in letters: `cost` makes numbers and LaTeX of it."""
 
-import math
-from dataclasses import dataclass
-from functools import singledispatch
-
 import sympy
-from sympy import Expr, Max, Symbol, ceiling, floor
+from sympy import Max, ceiling, floor
 from sympy.codegen.cfunctions import log2
 from torch import nn
 
@@ -17,70 +13,31 @@ from ..channel import (
 )
 from ..foundations import AttentionPooling, NonLocalMeans
 from ..mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
-from ..module import AttentionModule
 from ..relations import LinearAttention, WindowAttention
 from ..spatial import GlobalContext, NonLocal, SelfAttention2d
 from ..vit import Attention
-
-# Of a feature map, its tokens, a mechanism. n, m, e and what a formula says come from the others.
-b, c, h, w, t, n, m, d, e = sympy.symbols("b c h w t n m d e", positive=True, integer=True)
-r, k, heads = sympy.symbols("r k heads", positive=True, integer=True)
-r_v, d_a = sympy.symbols("r_v d_a", positive=True, integer=True)  # of values; of one head
-M, G = sympy.symbols("M G", positive=True, integer=True)  # branches; groups of a convolution
-
-
-class gcd(sympy.Function):
-    """The greatest common divisor of two numbers, of which one may still be a letter."""
-
-    nargs = 2
-
-    @classmethod
-    def eval(cls, first: Expr, second: Expr) -> Expr | None:
-        if first.is_Integer and second.is_Integer:
-            return sympy.Integer(math.gcd(int(first), int(second)))
-        return None
-
-
-@dataclass(frozen=True)
-class Formula:
-    """The counts of one mechanism: in the chapter's letters, what these stand for, and their sizes here."""
-
-    parameters: Expr
-    multiply_adds: Expr
-    activations: Expr
-    where: dict[Symbol, Expr]
-    sizes: dict[Symbol, int]
-
-
-@singledispatch
-def formula(module: object, shape: tuple[int, ...]) -> Formula:
-    """What `module` takes for an input of `shape`. Sizes are those that its constructor was given.
-
-    Raises:
-        ValueError: no formula is known for this class, or it was made for another shape.
-    """
-    known = sorted(cls.__name__ for cls in formula.registry if cls is not object)
-    raise ValueError(f"no formula for {type(module).__name__}; there are {', '.join(known)}")
-
-
-def _sizes(
-    module: AttentionModule,
-    letters: tuple[Symbol, ...],
-    shape: tuple[int, ...],
-    own: dict[Symbol, int],
-) -> dict[Symbol, int]:
-    """The sizes of an input, and the module's own; both may have the channels, and then agree."""
-    name = type(module).__name__
-    if len(shape) != len(letters):
-        names = ", ".join(letter.name for letter in letters)
-        raise ValueError(f"the formula of {name} wants a shape ({names}); got {shape}")
-    sizes = dict(zip(letters, shape, strict=True))
-    for letter in sizes.keys() & own.keys():
-        if sizes[letter] != own[letter]:
-            raise ValueError(
-                f"this {name} takes {letter}={own[letter]}; the shape {shape} has {letter}={sizes[letter]}"
-            )
-    return sizes | own
+from .letters import (
+    Formula,
+    G,
+    M,
+    b,
+    c,
+    d,
+    d_a,
+    e,
+    formula,
+    gcd,
+    h,
+    heads,
+    k,
+    m,
+    n,
+    r,
+    r_v,
+    sizes_of,
+    t,
+    w,
+)
 
 
 def _halved(module: SelfAttention2d | NonLocal) -> bool:
@@ -106,7 +63,7 @@ def self_attention(module: SelfAttention2d, shape: tuple[int, ...]) -> Formula:
         activations=b * (2 * n * d + pooled + 2 * n * keys + 2 * n * values)
         + b * n * c * (2 if full else 3),
         where=where,
-        sizes=_sizes(module, (b, c, h, w), shape, own),
+        sizes=sizes_of(module, (b, c, h, w), shape, own),
     )
 
 
@@ -119,7 +76,7 @@ def non_local_means(module: NonLocalMeans, shape: tuple[int, ...]) -> Formula:
         activations=b
         * (c * (h + margin) * (w + margin) + 4 * n * patch + 5 * n**2 + n + n * c),
         where={n: h * w},
-        sizes=_sizes(module, (b, c, h, w), shape, {k: module.patch}),
+        sizes=sizes_of(module, (b, c, h, w), shape, {k: module.patch}),
     )
 
 
@@ -132,7 +89,7 @@ def attention(module: Attention, shape: tuple[int, ...]) -> Formula:
         multiply_adds=4 * b * n * d * inner + 2 * b * n**2 * inner,
         activations=b * (2 * n * d + 5 * n * inner + 2 * heads * n**2),
         where={},
-        sizes=_sizes(module, (b, n, d), shape, own),
+        sizes=sizes_of(module, (b, n, d), shape, own),
     )
 
 
@@ -143,7 +100,7 @@ def attention_pooling(module: AttentionPooling, shape: tuple[int, ...]) -> Formu
         multiply_adds=2 * b * n * c,
         activations=b * (2 * n + c),
         where={n: h * w},
-        sizes=_sizes(module, (b, c, h, w), shape, {c: len(module.query)}),
+        sizes=sizes_of(module, (b, c, h, w), shape, {c: len(module.query)}),
     )
 
 
@@ -177,7 +134,7 @@ def non_local(module: NonLocal, shape: tuple[int, ...]) -> Formula:
         + scores
         + 3 * b * n * c,
         where={n: sympy.Mul(*grid), m: sympy.Mul(*halved), d: Max(floor(c / r), 1)},
-        sizes=_sizes(module, (b, c, *grid), shape, {c: module.channels, r: module.reduction}),
+        sizes=sizes_of(module, (b, c, *grid), shape, {c: module.channels, r: module.reduction}),
     )
 
 
@@ -188,7 +145,7 @@ def global_context(module: GlobalContext, shape: tuple[int, ...]) -> Formula:
         multiply_adds=2 * b * c * (n + d),
         activations=b * (2 * n + 2 * c + 3 * d + n * c),
         where={n: h * w, d: Max(floor(c / r), 2)},
-        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
+        sizes=sizes_of(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
     )
 
 
@@ -200,7 +157,7 @@ def squeeze_excitation(module: SqueezeExcitation, shape: tuple[int, ...]) -> For
         multiply_adds=2 * b * c * d,
         activations=b * (3 * c + 2 * d + n * c),
         where={n: h * w, d: Max(floor(c / r), 1)},
-        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
+        sizes=sizes_of(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
     )
 
 
@@ -216,7 +173,7 @@ def efficient_channel(module: EfficientChannelAttention, shape: tuple[int, ...])
         multiply_adds=b * c * k,
         activations=b * (3 * c + n * c),
         where=where,
-        sizes=_sizes(module, (b, c, h, w), shape, own),
+        sizes=sizes_of(module, (b, c, h, w), shape, own),
     )
 
 
@@ -229,7 +186,7 @@ def selective_kernel(module: SelectiveKernel, shape: tuple[int, ...]) -> Formula
         multiply_adds=b * (9 * M * n * c**2 / groups + c * d + M * c * d + M * n * c),
         activations=b * (3 * M * n * c + 4 * M * c + 3 * d + n * c),
         where={n: h * w, d: Max(floor(c / r), 32)},
-        sizes=_sizes(module, (b, c, h, w), shape, own),
+        sizes=sizes_of(module, (b, c, h, w), shape, own),
     )
 
 
@@ -242,7 +199,7 @@ def cross_covariance(module: CrossCovarianceAttention, shape: tuple[int, ...]) -
         # Of queries and keys the squares, their sums, clamped, inverted, and the rows of length 1.
         activations=b * c * (10 * n + 6 + 3 * d),
         where={n: h * w, d: c / heads},
-        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, heads: module.heads}),
+        sizes=sizes_of(module, (b, c, h, w), shape, {c: module.channels, heads: module.heads}),
     )
 
 
@@ -254,7 +211,7 @@ def channel_gate(module: ChannelGate, shape: tuple[int, ...]) -> Formula:
         multiply_adds=4 * b * c * d,
         activations=b * (6 * c + 4 * d + n * c),
         where={n: h * w, d: Max(floor(c / r), 1)},
-        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
+        sizes=sizes_of(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
     )
 
 
@@ -266,7 +223,7 @@ def spatial_gate(module: SpatialGate, shape: tuple[int, ...]) -> Formula:
         multiply_adds=2 * b * n * k**2,
         activations=b * n * ((5 if norm else 4) + c),
         where={n: h * w},
-        sizes=_sizes(module, (b, c, h, w), shape, {k: module.conv.kernel_size[0]}),
+        sizes=sizes_of(module, (b, c, h, w), shape, {k: module.conv.kernel_size[0]}),
     )
 
 
@@ -290,7 +247,7 @@ def simam(module: SimAM, shape: tuple[int, ...]) -> Formula:
         multiply_adds=sympy.Integer(0),
         activations=b * c * (6 * n + 5),
         where={n: h * w},
-        sizes=_sizes(module, (b, c, h, w), shape, {}),
+        sizes=sizes_of(module, (b, c, h, w), shape, {}),
     )
 
 
@@ -301,7 +258,7 @@ def coordinate(module: CoordinateAttention, shape: tuple[int, ...]) -> Formula:
         multiply_adds=2 * b * c * d * (h + w),
         activations=b * ((h + w) * (3 * c + 3 * d) + 2 * n * c),
         where={n: h * w, d: Max(floor(c / r), 8)},
-        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
+        sizes=sizes_of(module, (b, c, h, w), shape, {c: module.channels, r: module.reduction}),
     )
 
 
@@ -313,7 +270,7 @@ def window_attention(module: WindowAttention, shape: tuple[int, ...]) -> Formula
         multiply_adds=b * (4 * n * c**2 + 2 * m * k**2 * c),
         activations=b * (6 * n * c + m * c + 3 * heads * m * k**2),
         where={n: h * w, m: ceiling(h / k) * ceiling(w / k) * k**2},
-        sizes=_sizes(
+        sizes=sizes_of(
             module,
             (b, c, h, w),
             shape,
@@ -332,5 +289,5 @@ def linear_attention(module: LinearAttention, shape: tuple[int, ...]) -> Formula
         activations=b * (8 * n * c + heads * n**2)
         + (b * (4 * n * c + c + 2 * heads * n) if elu else 0),
         where={n: h * w},
-        sizes=_sizes(module, (b, c, h, w), shape, {c: module.channels, heads: module.heads}),
+        sizes=sizes_of(module, (b, c, h, w), shape, {c: module.channels, heads: module.heads}),
     )

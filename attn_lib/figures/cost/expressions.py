@@ -12,7 +12,7 @@ from sympy import Expr, Symbol
 from sympy.codegen.cfunctions import log2
 from sympy.printing.mathml import mathml
 
-from ...instruments.formulas import gcd
+from ...instruments.letters import gcd
 from ..skeleton import Tree
 
 # A number, a letter's name, or an operation and its trees: ["+", 1, ["floor", ["/", "c", "r"]]].

@@ -8,7 +8,7 @@ from typing import Any
 from sympy import Symbol, floor
 
 from ...instruments.costs import Cost, Quantity, cost
-from ...instruments.formulas import b, c, d, d_a, h, heads, n, w
+from ...instruments.letters import b, c, d, d_a, h, heads, n, w
 from ...module import AttentionModule
 from ...vit import Attention
 from ..skeleton import Tree
