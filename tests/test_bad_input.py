@@ -59,7 +59,7 @@ ARGUMENTS = {
     "an unknown linear mode": (lambda: LinearAttention(16, "relu"), "mode='relu'"),
     "linear attention of unequal heads": (lambda: LinearAttention(12), "channels=12, heads=8"),
     "no channels to pool": (lambda: AttentionPooling(0), "channels=0"),
-    "an unknown mechanism": (lambda: create("attention", 16), "no mechanism 'attention' (did you mean 'self_attention'?); there are cbam, channel_gate"),
+    "an unknown mechanism": (lambda: create("attention", 16), "no mechanism 'attention' (did you mean 'self_attention' or 'window_attention'?); there are cbam, channel_gate"),
     "an unknown slot": (lambda: HostCNN("attention"), "no slot 'attention'; there are none, even_kernels"),
     "an unknown photograph": (lambda: photograph("dog"), "no photograph 'dog'; there are astronaut"),
     "a photograph of no pixels": (lambda: photograph("cat", 0), "at least 1 pixel; got 0"),
