@@ -25,6 +25,9 @@ class ContextMultiplies(GlobalContext):
         context = (x * weights[:, None]).sum((2, 3))
         return x * self.transform(context).sigmoid()[..., None, None]
 
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reweight(x, self.attention(x))
+
 
 class NoVarianceOfOne(SimAM):
     def attention(self, x: Tensor) -> Tensor:
