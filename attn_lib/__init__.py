@@ -8,7 +8,6 @@ from .channel import (
 )
 from .contrastive import averaged_contrast, info_nce
 from .foundations import AttentionPooling, NonLocalMeans
-from .inserting import insert, remove
 from .instruments.costs import Cost, cost
 from .instruments.recording import record
 from .instruments.rollout import rollout
@@ -17,9 +16,10 @@ from .instruments.windows import unwindow
 from .mechanisms import available, create
 from .mixed import CBAM, ChannelGate, CoordinateAttention, SimAM, SpatialGate
 from .module import AttentionModule
-from .public import load_public
 from .relations import LinearAttention, WindowAttention
 from .spatial import GlobalContext, NonLocal, SelfAttention2d
+from .surgery.inserting import insert, remove
+from .surgery.public import load_public
 from .vit import (
     Attention,
     FeatureViT,

@@ -208,12 +208,12 @@ def test_the_version_is_the_same_everywhere(installed):
 
 
 def test_the_map_in_the_readme_is_true():
-    """Four lines: a wing, what it holds, and what it knows."""
+    """Five lines: a wing, what it holds, and what it knows."""
     lines = re.findall(r"^(attn_lib/.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     rows = [re.split(r" {2,}", line) for line in lines]
     told = {place.removeprefix("attn_lib/").strip("/") or "mechanisms": set(knows.split(", ")) for place, _, knows in rows}  # fmt: skip
     folders = {path.name for path in LIBRARY.iterdir() if path.is_dir() and path.name != "__pycache__"}  # fmt: skip
-    assert len(rows) == 4 and told.keys() | {"data"} == folders | {"mechanisms"}
+    assert len(rows) == 5 and told.keys() | {"data"} == folders | {"mechanisms"}
     for wing, knows in told.items():
         wings, packages = KNOWS[wing]
         assert knows == (wings or packages), wing

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
+from ..channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
+from ..mixed import CBAM, ChannelGate, SpatialGate
+from ..spatial import NonLocal, SelfAttention2d
 from .layouts import Layout, State, layouts_of
-from .mixed import CBAM, ChannelGate, SpatialGate
-from .spatial import NonLocal, SelfAttention2d
 
 
 def load_public(

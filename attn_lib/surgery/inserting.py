@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..mechanisms import create, find, name_of
 from .behind import Behind, slots
-from .mechanisms import create, find, name_of
 from .widths import Seen, guess, watch
 
 Where = str | type[nn.Module] | Iterable[str | type[nn.Module]]

@@ -37,8 +37,8 @@ from attn_lib import (
     SqueezeExcitation,
     load_public,
 )
-from attn_lib.layouts import LAYOUTS, layouts_of
 from attn_lib.spatial import MODES
+from attn_lib.surgery.layouts import LAYOUTS, layouts_of
 
 VIT = {
     "image_size": 8,

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
-from .mixed import CBAM, ChannelGate, SpatialGate
-from .spatial import NonLocal, SelfAttention2d
+from ..channel import EfficientChannelAttention, SelectiveKernel, SqueezeExcitation
+from ..mixed import CBAM, ChannelGate, SpatialGate
+from ..spatial import NonLocal, SelfAttention2d
 
 State = dict[str, Tensor]
 Where = Mapping[str, Callable[[Any], bool]]

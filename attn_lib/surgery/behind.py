@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .module import AttentionModule
+from ..module import AttentionModule
 
 
 class Behind(nn.Module):
