@@ -187,7 +187,8 @@ class CoordinateAttention(AttentionModule):
     r"""Weigh each channel row by row and column by column: a gate that knows where, in two directions.
 
     $$ f = \delta\big(\mathrm{BN}(W_1\,[\mathrm{avg}_w\, x;\ \mathrm{avg}_h\, x])\big), \qquad
-       g^h = \sigma(W_h f^h), \quad g^w = \sigma(W_w f^w), \qquad y_{cij} = g^h_{ci}\, g^w_{cj}\, x_{cij} $$
+       g^h = \sigma(W_h f^h), \quad g^w = \sigma(W_w f^w), $$
+    $$ y_{cij} = g^h_{ci}\, g^w_{cj}\, x_{cij} $$
 
     where [;] puts the h averages of rows and the w averages of columns in one sequence, which f is split into again,
     and $\delta(t) = t \min(\max(t + 3, 0), 6) / 6$.

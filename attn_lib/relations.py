@@ -20,8 +20,8 @@ class LinearAttention(AttentionModule):
     r"""Each position gathers from all others, without a map of all pairs: similarity is a product of features.
 
     $$ A^{(a)}_{ij} = \phi(q_i)^\top \psi(k_j), \qquad
-       y_i = x_i + W_o\, \big[\textstyle\sum_j A^{(a)}_{ij} v_j\big]_{a = 1 \dots \mathrm{heads}}, \qquad
-       \sum_j A^{(a)}_{ij} v_j^\top = \phi(q_i)^\top \Big(\sum_j \psi(k_j)\, v_j^\top\Big) $$
+       y_i = x_i + W_o\, \big[\textstyle\sum_j A^{(a)}_{ij} v_j\big]_{a = 1 \dots \mathrm{heads}}, $$
+    $$ \sum_j A^{(a)}_{ij} v_j^\top = \phi(q_i)^\top \Big(\sum_j \psi(k_j)\, v_j^\top\Big) $$
 
     with $q = W_q x$, $k = W_k x$, $v = W_v x$, each a 1×1 convolution, cut into heads. The last sum does not know i: it
     is made once, and time and memory grow with n, not n². For

@@ -57,7 +57,7 @@ def cluttered_digits(
     return located(images, classes[chosen], boxes)
 
 
-def digit_examples(split: str = "test", each: int = 12) -> Float[Tensor, "10 each 8 8"]:
+def digit_examples(split: str = "test", each: int = 12) -> Float[Tensor, "10 {each} 8 8"]:
     """The first handwritten digits of every class, as they come: 8×8 pixels, values in [0, 1] in sixteenths.
 
     Args:

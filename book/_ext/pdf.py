@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import yaml
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, NameObject
 
@@ -34,25 +34,24 @@ def pages() -> Iterator[tuple[str | None, str]]:
             yield part["caption"], page["file"]
 
 
-def printed(names: list[str]) -> Iterator[tuple[str, PdfReader]]:
+def printed(browser: Browser, names: list[str]) -> Iterator[tuple[str, PdfReader]]:
     """Each page's title and print; scripts are off, so figures show their still pictures."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        page = browser.new_context(java_script_enabled=False, offline=True).new_page()
-        for name in names:
-            page.goto((HTML / f"{name}.html").as_uri())
-            made = page.pdf(format="A4", margin=MARGIN, print_background=True)
-            title = page.locator("article h1").first.inner_text().rstrip("#").strip()
-            yield title, PdfReader(io.BytesIO(made))
-        browser.close()
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    for name in names:
+        page.goto((HTML / f"{name}.html").as_uri())
+        made = page.pdf(format="A4", margin=MARGIN, print_background=True)
+        title = page.locator("article h1").first.inner_text().rstrip("#").strip()
+        yield title, PdfReader(io.BytesIO(made))
+    context.close()
 
 
-def bind(path: Path) -> int:
+def bind(path: Path, browser: Browser) -> int:
     """Write the book; how many sheets it has."""
     book, parts, starts = PdfWriter(), {}, {}
     order = [*pages()]
     for (part, name), (title, made) in zip(
-        order, printed([name for _, name in order]), strict=True
+        order, printed(browser, [name for _, name in order]), strict=True
     ):
         start = starts[HTML / f"{name}.html"] = len(book.pages)
         book.append(made, import_outline=False)
@@ -81,4 +80,6 @@ if __name__ == "__main__":
     if not chromium():
         raise SystemExit("no Chromium or Chrome: `make machine` says what to install")
     target = ROOT / "_build" / "attention.pdf"
-    print(f"{target}: {bind(target)} sheets")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        print(f"{target}: {bind(target, browser)} sheets")

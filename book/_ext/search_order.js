@@ -10,3 +10,5 @@ var Scorer = {
   term: 5,
   partialTerm: 2,
 };
+// Results come with a passage of their page, fetched, which files may not.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

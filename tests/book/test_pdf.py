@@ -2,20 +2,17 @@
 
 import pdf
 import pytest
-from machine import chromium
 from pypdf import PdfReader
 
 ORDER = [(None, "index"), ("Appendix", "appendix/glossary"), ("Appendix", "appendix/speed")]
 
 
 @pytest.fixture(scope="module")
-def bound(tmp_path_factory) -> PdfReader:
-    if chromium() is None:
-        pytest.skip("no Chromium or Chrome: `make machine` says what to install")
+def bound(browsers, tmp_path_factory) -> PdfReader:
     path = tmp_path_factory.mktemp("paper") / "book.pdf"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pdf, "pages", lambda: iter(ORDER))
-        sheets = pdf.bind(path)
+        sheets = pdf.bind(path, browsers("DejaVu"))
     read = PdfReader(path)
     assert len(read.pages) == sheets > len(ORDER)
     return read

@@ -92,7 +92,7 @@ class Playground(LivingFigure):
     def __init__(
         self,
         networks: nn.Module | Mapping[str, nn.Module],
-        digits: Float[Tensor, "classes each 8 8"],
+        digits: Float[Tensor, "classes b 8 8"],
         *,
         alt: str,
         together: bool = False,
