@@ -186,7 +186,7 @@ def test_the_script_is_also_what_jupyter_runs(visit):
     """Choosing tells Python, and Python's choice is drawn."""
     figure = published("spatial/self_attention")
     told = in_jupyter(
-        visit("search"),
+        visit("search", bypass_csp=True),
         AttentionExplorer,
         payload("spatial/self_attention", AttentionExplorer.tag),
         """el.querySelector("canvas").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown" }));

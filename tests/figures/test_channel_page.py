@@ -283,7 +283,7 @@ def test_a_redraw_takes_less_than_a_frame_with_512_channels(visit):
 
 def test_jupyter_runs_the_same_script_and_python_sees_each_choice(visit):
     told = in_jupyter(
-        visit("search"),
+        visit("search", bypass_csp=True),
         ChannelExplorer,
         payload(GALLERY, TAG),
         """el.querySelector("[role=slider]").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
