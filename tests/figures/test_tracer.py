@@ -125,6 +125,7 @@ def tensor(**axes: int) -> TracedTensor:
         (tensor(b=128, _1=1, h=7, w=7), 1, 49),
         (tensor(b=128, _1=640, h=7, w=7), 640, 49),
         (tensor(b=128, c=512, _1=4, _2=4), 512, 16),
+        (tensor(b=128, _1=1, h=7, w=7), 7, 7),
         (tensor(b=128, branches=2, c=512), 512, 2),
         (tensor(b=128, c=3, h=224, w=224), 3 * 224, 224),
         (tensor(d=64, _1=1024), 64, 1024),
