@@ -94,7 +94,12 @@ def settle() -> None:
 def resident(what: str) -> float:
     """MB of this process: now (VmRSS) or at its highest so far (VmHWM)."""
     return (
-        int(re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e3
+        int(
+            re.search(
+                rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8")
+            )[1]
+        )
+        / 1e3
     )
 
 
@@ -194,7 +199,9 @@ def mean(ratios: list[float]) -> float:
 
 
 def processor() -> str:
-    return re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())[1]
+    return re.search(
+        r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    )[1]
 
 
 def numbers(shape: str) -> tuple[int, ...]:
@@ -261,7 +268,7 @@ def main() -> None:
     if args.memory:
         result["memory"] = memory(args.only, args.shapes)
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
+        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ def main() -> None:
     apart = 0
     for path in sorted(parser.parse_args().folder.glob("compare_*.json")):
         new, shipped = (
-            json.loads(file.read_text()) for file in (path, zoo.WEIGHTS / path.name)
+            json.loads(file.read_text(encoding="utf-8"))
+            for file in (path, zoo.WEIGHTS / path.name)
         )
         for slot, (mean, middle, half) in agreement(new["runs"], shipped["runs"]).items():
             inside = abs(mean - middle) <= half

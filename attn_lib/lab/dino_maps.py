@@ -122,7 +122,7 @@ def main() -> None:
         "onnx": importlib.metadata.version("onnx"),
     }
     card |= machine() | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

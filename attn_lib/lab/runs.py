@@ -40,7 +40,9 @@ def collect(
     Raises:
         ValueError: the file was begun in another way.
     """
-    results = json.loads(path.read_text()) if path.is_file() else made | {"runs": []}
+    results = (
+        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else made | {"runs": []}
+    )
     settings = {key: value for key, value in made.items() if key != "command"}
     if begun := {k: results.get(k) for k, value in settings.items() if results.get(k) != value}:
         now = {key: made[key] for key in begun}
@@ -56,7 +58,7 @@ def collect(
     for arm, seed in tqdm(todo, desc=path.stem, disable=not progress):
         results["runs"].append({called: arm, "seed": seed} | rounded(run(arm, seed)))
         beside = path.with_suffix(".part")  # the file is whole whenever the machine stops
-        beside.write_text(json.dumps(results, indent=1) + "\n")
+        beside.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         os.replace(beside, path)
     return results
 

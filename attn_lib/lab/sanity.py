@@ -138,7 +138,9 @@ def main() -> None:
         | machine()
         | {"images": IMAGES, "redraws": REDRAWS, "maps": found}
     )
-    (args.folder / "sanity.json").write_text(json.dumps(result, indent=1) + "\n")
+    (args.folder / "sanity.json").write_text(
+        json.dumps(result, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

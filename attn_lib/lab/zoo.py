@@ -51,7 +51,7 @@ def results(name: str) -> dict:
         raise ValueError(
             f"no results {name!r}; there are {', '.join(sorted(p.stem for p in WEIGHTS.glob('*.json')))}"
         )
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def load(name: str, *, trained: bool = True) -> nn.Module:
@@ -108,7 +108,7 @@ def save(network: nn.Module, path: Path, made: dict) -> None:
     """Write a network's weights to `path`, and `made` with their SHA-256 to a card beside it."""
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path)
     path.with_suffix(".json").write_text(
-        json.dumps(rounded(made) | {"sha256": _sha256(path)}, indent=1) + "\n"
+        json.dumps(rounded(made) | {"sha256": _sha256(path)}, indent=1) + "\n", encoding="utf-8"
     )
 
 

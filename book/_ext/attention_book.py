@@ -114,8 +114,8 @@ def visit_hidden_cell(self, node: HideCodeCellNode) -> None:
 def write_figures(app: Sphinx) -> None:
     static = Path(app.outdir) / "_static"
     static.mkdir(parents=True, exist_ok=True)
-    (static / "attn-figures.js").write_text(page_script())
-    (static / "attn-figures.css").write_text(theme_css() + page_style())
+    (static / "attn-figures.js").write_text(page_script(), encoding="utf-8")
+    (static / "attn-figures.css").write_text(theme_css() + page_style(), encoding="utf-8")
 
 
 def describe(app, page, template, context: dict, doctree) -> None:
