@@ -23,6 +23,7 @@ from torch import Tensor
 
 from .colours import theme_css
 from .skeleton import Tree, to_html
+from .traits import validates
 
 HERE = Path(__file__).parent
 FIGURES: list[type["LivingFigure"]] = []  # in the order of their definition
@@ -57,7 +58,7 @@ class LivingFigure(anywidget.AnyWidget):
     def _build_skeleton(self) -> Tree:
         return self.skeleton(live=True)
 
-    @traitlets.validate("alt")
+    @validates("alt")
     def _check_alt(self, proposal):
         require_alt(proposal["value"])
         return proposal["value"]

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..base import LivingFigure, to_data_url, to_picture
 from ..colours import QUANTITIES, colour_table
 from ..skeleton import Tree, controls, hint, root
+from ..traits import Number, Whole, validates
 from .elements import choices, panel_tree, scale
 from .inputs import by_panel, centre, require_images
 from .plot import plot
@@ -66,23 +67,23 @@ class AttentionExplorer(LivingFigure):
     }
 
     images = traitlets.List(traitlets.Unicode()).tag(sync=True)  # data URLs
-    size = traitlets.List(traitlets.Int()).tag(sync=True)  # an image's height and width
-    grid = traitlets.List(traitlets.Int()).tag(sync=True)
+    size = traitlets.List(Whole()).tag(sync=True)  # an image's height and width
+    grid = traitlets.List(Whole()).tag(sync=True)
     # each: name, kind, layers, heads, cells (rows and columns of the weights), image (which), box (or empty),
     # start (its first byte in weights and in peaks), floors (layers, heads: what is stored is above them)
     panels = traitlets.List(traitlets.Dict()).tag(sync=True)
     # panel after panel: uint8 (layers, heads, n, m), and float32 (layers, heads, n)
     weights = traitlets.Bytes().tag(sync=True)
     peaks = traitlets.Bytes().tag(sync=True)
-    levels = traitlets.Int().tag(sync=True)
+    levels = Whole().tag(sync=True)
     colours = traitlets.Bytes().tag(sync=True)  # 256 × RGB
-    query = traitlets.Int().tag(sync=True)
-    cell = traitlets.Int(None, allow_none=True).tag(sync=True)
-    layer = traitlets.Int().tag(sync=True)
-    head = traitlets.Int(None, allow_none=True).tag(sync=True)
+    query = Whole().tag(sync=True)
+    cell = Whole(None, allow_none=True).tag(sync=True)
+    layer = Whole().tag(sync=True)
+    head = Whole(None, allow_none=True).tag(sync=True)
     direction = traitlets.Unicode().tag(sync=True)
-    opacity = traitlets.Float().tag(sync=True)
-    links = traitlets.Int().tag(sync=True)
+    opacity = Number().tag(sync=True)
+    links = Whole().tag(sync=True)
 
     def __init__(
         self,
@@ -154,7 +155,7 @@ class AttentionExplorer(LivingFigure):
             "(attn_lib.figures.coarsen), fewer levels (31 for one), or a higher budget",
         )
 
-    @traitlets.validate("query", "cell", "layer", "head", "opacity", "links", "direction")
+    @validates("query", "cell", "layer", "head", "opacity", "links", "direction")
     def _check_choice(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
         if name == "direction":

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..base import LivingFigure, to_data_url, to_picture
 from ..colours import colour_table
 from ..skeleton import Tree, root
+from ..traits import Whole, validates
 from .bars import BAR, FULL, GAP, bars
 from .data import as_levels, stack_features, stack_weights
 from .elements import choices, key, settings, words
@@ -68,11 +69,11 @@ class ChannelExplorer(LivingFigure):
     scales = traitlets.Bytes().tag(
         sync=True
     )  # float32 (series, c, 2): lowest and highest value
-    grid = traitlets.List(traitlets.Int()).tag(sync=True)  # h and w of the features, or empty
+    grid = traitlets.List(Whole()).tag(sync=True)  # h and w of the features, or empty
     colours = traitlets.Bytes().tag(sync=True)  # 256 × RGB
-    image = traitlets.Int().tag(sync=True)
-    series = traitlets.Int().tag(sync=True)
-    channel = traitlets.Int().tag(sync=True)
+    image = Whole().tag(sync=True)
+    series = Whole().tag(sync=True)
+    channel = Whole().tag(sync=True)
     sorted = traitlets.Bool().tag(sync=True)
 
     def __init__(
@@ -124,7 +125,7 @@ class ChannelExplorer(LivingFigure):
             "smaller maps",
         )
 
-    @traitlets.validate("image", "series", "channel")
+    @validates("image", "series", "channel")
     def _check_choice(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
         counts = zip(("series", "image", "parts", "channel"), self._weights.shape, strict=True)

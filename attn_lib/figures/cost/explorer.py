@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from ...module import AttentionModule
 from ..base import LivingFigure
 from ..skeleton import Tree, controls, hint, root, select
+from ..traits import Whole, validates
 from .chart import LAYOUT, LOOKS, Line, Scene
 from .elements import charts, choices, formulas, table
 from .plot import plot
@@ -60,7 +61,7 @@ class CostExplorer(LivingFigure):
     counts = traitlets.Dict().tag(sync=True)  # of each: its unit, its factor, its axis's ends
     letters = traitlets.Dict().tag(sync=True)  # of each: its stops
     stages = traitlets.List(traitlets.List()).tag(sync=True)
-    batch = traitlets.Int().tag(sync=True)
+    batch = Whole().tag(sync=True)
     count = traitlets.Unicode().tag(sync=True)
     along = traitlets.Unicode().tag(sync=True)
     chosen = traitlets.Unicode().tag(sync=True)
@@ -108,7 +109,7 @@ class CostExplorer(LivingFigure):
             },
         )
 
-    @traitlets.validate("count", "along", "chosen")
+    @validates("count", "along", "chosen")
     def _check_choice(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
         known = {"count": list(self.counts), "along": list(self.letters), "chosen": self._names}
@@ -116,7 +117,7 @@ class CostExplorer(LivingFigure):
             raise ValueError(f"{name} must be one of {known[name]}; got {value!r}")
         return value
 
-    @traitlets.validate("sizes")
+    @validates("sizes")
     def _check_sizes(self, proposal):
         sizes = proposal["value"]
         if sizes.keys() != self.letters.keys():

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from ..base import LivingFigure, require_alt
 from ..skeleton import Tree, controls, hint, root, select, slider
+from ..traits import validates
 from .frames import common_window, plot, size_of, to_pictures
 
 SHORT = 3  # values that a list shows as well as a slider
@@ -135,7 +136,7 @@ class FrameExplorer(LivingFigure):
                 f"that for {choice} has {sizes}"
             )
 
-    @traitlets.validate("choice")
+    @validates("choice")
     def _check_choice(self, proposal):
         given = proposal["value"]
         offered = dict(zip(self.names, self.offered, strict=True))

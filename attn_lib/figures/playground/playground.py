@@ -16,6 +16,7 @@ from ...instruments.recording import record
 from ..base import LivingFigure
 from ..colours import QUANTITIES, colour_table
 from ..skeleton import Tree, root
+from ..traits import Whole, validates
 from . import canvas as canvases
 from .canvas import Canvas, make_parts, paint, painted
 from .elements import BAR, FULL, canvas_controls, canvas_tree, foot, panel, play_controls
@@ -72,22 +73,22 @@ class Playground(LivingFigure):
     weights = traitlets.Bytes().tag(sync=True)  # network after network
     digits = traitlets.Bytes().tag(sync=True)  # uint8 (classes · each, 8, 8), 0 to 16
     classes = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    size = traitlets.List(traitlets.Int()).tag(sync=True)
+    size = traitlets.List(Whole()).tag(sync=True)
     pattern = traitlets.Bytes().tag(sync=True)  # int8 (3, h, w)
-    colour = traitlets.List(traitlets.Int()).tag(sync=True)
+    colour = traitlets.List(Whole()).tag(sync=True)
     pieces = traitlets.List(traitlets.List()).tag(sync=True)  # the scraps: see `Parts`
     start = traitlets.Dict().tag(sync=True)  # the canvas at first
     colours = traitlets.Bytes().tag(sync=True)  # 256 × RGB
     together = traitlets.Bool().tag(sync=True)
-    digit = traitlets.Int().tag(sync=True)
-    place = traitlets.List(traitlets.Int()).tag(sync=True)
-    side = traitlets.Int().tag(sync=True)
-    scraps = traitlets.Int().tag(sync=True)
-    scrap_places = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
-    noise = traitlets.Int().tag(sync=True)
+    digit = Whole().tag(sync=True)
+    place = traitlets.List(Whole()).tag(sync=True)
+    side = Whole().tag(sync=True)
+    scraps = Whole().tag(sync=True)
+    scrap_places = traitlets.List(traitlets.List(Whole())).tag(sync=True)
+    noise = Whole().tag(sync=True)
     paint = traitlets.Unicode().tag(sync=True)  # a bit a pixel, in base64 for URLs
-    network = traitlets.Int().tag(sync=True)
-    query = traitlets.Int(None, allow_none=True).tag(sync=True)
+    network = Whole().tag(sync=True)
+    query = Whole(None, allow_none=True).tag(sync=True)
 
     def __init__(
         self,
@@ -146,7 +147,7 @@ class Playground(LivingFigure):
             f"its {len(given)} networks are too many; show fewer, or give a larger budget",
         )
 
-    @traitlets.validate("place", "scrap_places", "side")
+    @validates("place", "scrap_places", "side")
     def _check_place(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
         h, w = self.size or self._parts.size
@@ -169,7 +170,7 @@ class Playground(LivingFigure):
             )
         return value
 
-    @traitlets.validate("digit", "scraps", "noise", "network", "query")
+    @validates("digit", "scraps", "noise", "network", "query")
     def _check_choice(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
         last = {
@@ -183,7 +184,7 @@ class Playground(LivingFigure):
             raise ValueError(f"{name} goes from 0 to {last}; got {value}")
         return value
 
-    @traitlets.validate("paint")
+    @validates("paint")
     def _check_paint(self, proposal):
         painted(proposal["value"], self._parts.size)
         return proposal["value"]

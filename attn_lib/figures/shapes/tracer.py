@@ -9,6 +9,7 @@ from torch import nn
 from ...instruments.tracing import trace_shapes
 from ..base import LivingFigure
 from ..skeleton import Tree, controls, hint, root
+from ..traits import Whole, validates
 from .blocks import tell
 from .boxes import rounded
 from .elements import measure, sections, step_button
@@ -41,11 +42,11 @@ class ShapeTracer(LivingFigure):
     phrases = PHRASES
 
     methods = traitlets.List(traitlets.Dict())
-    full = traitlets.Int()  # how many numbers side by side fill an entry's width
-    bar = traitlets.Int()  # how many the scale shows
+    full = Whole()  # how many numbers side by side fill an entry's width
+    bar = Whole()  # how many the scale shows
     scale = traitlets.Unicode()  # the scale in words
     said = traitlets.List(traitlets.Unicode()).tag(sync=True)  # of each step, read aloud
-    step = traitlets.Int().tag(sync=True)
+    step = Whole().tag(sync=True)
 
     def __init__(self, module: nn.Module, *inputs: Any, alt: str, step: int | None = None):
         walked = [pair for method in trace_shapes(module, *inputs) for pair in method.walk()]
@@ -70,7 +71,7 @@ class ShapeTracer(LivingFigure):
             step=told[0]["stop"] - 1 if step is None else step,
         )
 
-    @traitlets.validate("step")
+    @validates("step")
     def _check_step(self, proposal):
         steps = len(self.said)
         if not 0 <= proposal["value"] < steps:
