@@ -252,11 +252,8 @@ class AttentionExplorer(LivingFigure):
             for name in ("layer", "head", "cell", "links", "opacity", "direction")
         }
         made = choices(state, *counts, any(view.kind == "relation" for view in views))
-        position = [
-            "span",
-            {"data-hole": "position"},
-            describe_position(views, self.query, self.grid[1]),
-        ]
+        said = describe_position(views, self.query, self.grid[1])
+        position = ["span", {"data-hole": "position"}, said]
         return root(
             "attn-explorer",
             self.alt,
