@@ -17,6 +17,7 @@ from attn_lib.instruments.costs import cost
 PAGE = BOOK / "comparison" / "what_to_try.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 RUNS = json.loads((PAGE.parent / "published.json").read_text(encoding="utf-8"))
+LISTINGS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 SITUATIONS = re.findall(
     r"^### (.*?)\n(.*?)(?=^#|^```)",
     TEXT.split("\n## By situation\n")[1].split("\n## By what")[0],
@@ -106,22 +107,23 @@ def test_what_the_page_says_of_other_networks_runs():
     insert(network, "efficient_channel", after="layer?.*.bn2", identity=True)
     assert network(torch.rand(2, 3, 64, 64)).shape == (2, 1000)
     detector = models.detection.fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
-    insert(detector, "global_context", after="backbone.body.layer[2-4].*.bn3")
-    insert(detector, "efficient_channel", after="backbone.fpn.layer_blocks.?")
-    names = [name for name, _ in detector.named_modules()]
-    assert sum(name.endswith(".global_context") for name in names) == 13
-    assert sum(name.endswith(".efficient_channel") for name in names) == 4
+    video, phone = models.video.r3d_18(), models.mobilenet_v2()
+    exec(
+        LISTINGS[1],
+        {"insert": insert, "detector": detector, "r3d_18": video, "mobilenet_v2": phone},
+    )
+    names = [name.split(".")[-1] for name, _ in detector.named_modules()]
+    assert (names.count("global_context"), names.count("efficient_channel")) == (13, 4)
     assert detector.eval().backbone(torch.rand(1, 3, 64, 96))["0"].shape == (1, 256, 16, 24)
-    video = insert(models.video.r3d_18(), "non_local", after="layer3.0", ndim=3, subsample=True)
+    assert phone.eval()(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
     assert video.eval()(torch.rand(1, 3, 4, 32, 32)).shape == (1, 400)
 
 
 def test_the_listing_inserts_what_it_says_and_changes_nothing_at_first(monkeypatch):
-    listing = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)[0]
     plain = models.resnet50().eval()
     monkeypatch.setattr(models, "resnet50", lambda weights: models.get_model("resnet50"))
     names: dict = {}
-    exec(listing, names)
+    exec(LISTINGS[0], names)
     network: nn.Module = names["network"].eval()
     network.load_state_dict(plain.state_dict(), strict=False)
     assert sum(name.endswith(".cbam") for name, _ in network.named_modules()) == 16
