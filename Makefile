@@ -21,7 +21,7 @@ SUMMARY := --show '[0-9]+ (passed|failed|errors?)\b.* in '
 
 TORCH := 2.13.0
 
-.PHONY: book test quick style machine beside bench gpu evidence outputs pdf colab format hooks lock clean
+.PHONY: book test quick style machine beside bench gpu evidence outputs pdf epub audit colab format hooks lock clean
 
 book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
@@ -83,6 +83,14 @@ outputs: .venv/.ready
 # The whole book on paper: a browser prints its pages.
 pdf: machine _build/.book
 	@$(STEP) --show 'attention.pdf' "pdf" $(BIN)/python book/_ext/pdf.py
+
+# And for a reader of books.
+epub: machine _build/.book
+	@$(STEP) --show 'attention.epub' "epub" $(BIN)/python book/_ext/epub.py
+
+# Lighthouse on every built page: bytes, requests, what moves and blocks, four scores. Wants node.
+audit: machine _build/.book
+	@$(BIN)/python book/_ext/audit.py
 
 # What Colab opens, for a branch of its own, and the library that it fetches, among the pages.
 colab: _build/.book

@@ -28,12 +28,24 @@ function decode(value) {
   return new DataView(decoded.buffer);
 }
 
+// Figures in or near the window start first, the others when the browser has nothing else to do.
+const idle = window.requestIdleCallback?.bind(window) ?? ((call) => setTimeout(call, 1));
+const near = new IntersectionObserver(
+  (seen) => seen.forEach(({ isIntersecting, target }) => isIntersecting && target.start()),
+  { rootMargin: "50% 0px" },
+);
+
 function define(tag, figure) {
   customElements.define(
     tag,
     class extends HTMLElement {
       connectedCallback() {
-        if (this.model) return; // moved within the page
+        near.observe(this);
+        idle(() => this.start());
+      }
+      start() {
+        near.unobserve(this);
+        if (this.model) return; // started, or moved within the page
         const data = JSON.parse(this.querySelector("script").textContent);
         for (const name in data) data[name] = decode(data[name]);
         this.model = new PageModel(data);

@@ -33,10 +33,12 @@ def setup(app: Sphinx) -> dict:
     app.setup_extension("myst_nb")  # before what is overridden of it
     app.setup_extension("references")
     app.setup_extension("address")
+    app.setup_extension("cited")
     app.setup_extension("docstrings")
     app.setup_extension("equations")
     app.setup_extension("freshness")
     app.setup_extension("index_terms")
+    app.setup_extension("lighter")
     app.setup_extension("progress")
     app.setup_extension("shapes_in_text")
     app.setup_extension("sortable")
@@ -58,6 +60,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", drop_scripts, priority=900)
     app.add_css_file("attn-figures.css")
     app.add_js_file("attn-figures.js", loading_method="defer")
+    app.add_js_file("paper.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

@@ -37,7 +37,11 @@ def injected(page: Page, figure: AttentionExplorer) -> Locator:
         "html => document.querySelector('main').insertAdjacentHTML('beforeend', html)",
         figure.to_html(),
     )
-    return page.locator("attention-explorer").last
+    element = page.locator("attention-explorer").last
+    element.evaluate(
+        "async figure => { while (!figure.model) await new Promise(requestAnimationFrame); }"
+    )
+    return element
 
 
 def set_in_both(figure: AttentionExplorer, element: Locator, **state) -> None:

@@ -18,7 +18,7 @@ def test_a_gate_near_one_half_is_drawn_from_its_lowest_to_its_highest_and_says_s
     gate = torch.tensor([[0.496, 0.497], [0.498, 0.502]])
     figure = AttentionExplorer(torch.full((3, 8, 8), 0.5), gates={"gate": gate}, alt=ALT)
     page = figure.to_html()
-    assert ">gate 49.60 %<" in page and ">50.20 %, middle 49.75 %<" in page
+    assert ">gate 49.60 %<" in page and ">50.20 %; half way along 49.75 %<" in page
     assert np.abs(figure.attention_map("gate") - gate.numpy()).max() < 0.006 / 255
     drawn = np.asarray(picture(re.search(r'<img src="([^"]+)"', page)[1]), float)
     low, high = drawn[90, 90], drawn[-90, -90]

@@ -99,7 +99,7 @@ def test_a_finger_chooses_and_still_scrolls_the_page(visit):
     canvas(page).scroll_into_view_if_needed()
     canvas(page).tap(position=at(canvas(page), 31, [10, 10]))
     assert chosen(element, "query") == 31
-    assert canvas(page).evaluate("canvas => getComputedStyle(canvas).touchAction") == "pan-y"
+    assert canvas(page).evaluate("canvas => getComputedStyle(canvas).touchAction") == "pan-y pinch-zoom"
     element.get_by_label("Hold, and read other cells").tap()
     canvas(page).tap(position=at(canvas(page), 52, [10, 10]))
     assert (chosen(element, "query"), chosen(element, "cell")) == (31, 52)
@@ -186,7 +186,7 @@ def test_the_script_is_also_what_jupyter_runs(visit):
     """Choosing tells Python, and Python's choice is drawn."""
     figure = published("spatial/self_attention")
     told = in_jupyter(
-        visit("search"),
+        visit("search", bypass_csp=True),
         AttentionExplorer,
         payload("spatial/self_attention", AttentionExplorer.tag),
         """el.querySelector("canvas").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown" }));

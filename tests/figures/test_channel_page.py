@@ -173,7 +173,7 @@ def test_a_finger_chooses_and_still_scrolls_the_page(visit):
     root(page, 0).get_by_role("button", name="Next").tap()
     root(page, 0).locator(".attn-choice").nth(4).tap()
     assert shown(page, 0) == 24 and "channels of a 4" in root(page, 0).inner_text()
-    assert bars(page, 0).evaluate("svg => getComputedStyle(svg).touchAction") == "pan-y"
+    assert bars(page, 0).evaluate("svg => getComputedStyle(svg).touchAction") == "pan-y pinch-zoom"
     for control in root(page, 0).locator("button, select, .attn-choice, .attn-control").all():
         assert control.bounding_box()["height"] >= 24
 
@@ -283,7 +283,7 @@ def test_a_redraw_takes_less_than_a_frame_with_512_channels(visit):
 
 def test_jupyter_runs_the_same_script_and_python_sees_each_choice(visit):
     told = in_jupyter(
-        visit("search"),
+        visit("search", bypass_csp=True),
         ChannelExplorer,
         payload(GALLERY, TAG),
         """el.querySelector("[role=slider]").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));

@@ -199,7 +199,7 @@ def test_the_script_is_also_what_jupyter_runs(visit):
     LivingFigure.__init__(figure, **data)
     data["_skeleton"] = figure.skeleton(live=True)
     log = in_jupyter(
-        visit("search"),
+        visit("search", bypass_csp=True),
         FrameExplorer,
         data,
         """const log = [], root = el.firstElementChild;

@@ -234,7 +234,7 @@ def test_a_redraw_takes_less_than_a_frame(visit):
 
 def test_the_script_is_also_what_jupyter_runs(visit, figures):
     told, seen = in_jupyter(
-        visit("search"),
+        visit("search", bypass_csp=True),
         ShapeTracer,
         payload(GALLERY, "shape-tracer"),
         """el.querySelectorAll("input")[1].click();

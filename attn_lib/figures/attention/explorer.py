@@ -266,6 +266,7 @@ class AttentionExplorer(LivingFigure):
                 {"class": "attn-foot"},
                 ["span", {}, position, " ", hint(PHRASES["hint"])],
                 *map(scale, ends, ends.values()),
+                *([["span", {}, PHRASES["box"]]] if any(p["box"] for p in self.panels) else []),
             ],
         )
 

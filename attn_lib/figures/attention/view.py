@@ -47,7 +47,8 @@ PHRASES = {
     "links": " Links: {links}.",
     "link": "{place} ({share})",
     "low": "{name} {low}",
-    "high": "{high}, middle {quarter}",
+    "high": "{high}; half way along {quarter}",
+    "box": "White box: the object.",
     "weight": "weight",
     "gate": "gate",
 }

@@ -6,7 +6,7 @@ from ...instruments.shapes import TracedTensor
 from ..skeleton import Tree
 
 POSITIONS = ("t", "h", "w", "n")
-LONGEST = 100  # a box longer than wide by more than this has the rows of its image side by side
+LONGEST = 20  # a box longer than wide by more than this has the rows of its image side by side
 
 
 def sides(tensor: TracedTensor) -> tuple[int, int]:
