@@ -1,15 +1,14 @@
 // Tables of cells tagged "sortable": a button in each head sorts, and a field keeps the rows that hold all its words.
-const NUMBER = /^[+-]?\d[\d.]*(?: → \d[\d.]*)?$/;
-
 for (const table of document.querySelectorAll(".tag_sortable table")) {
   const [body] = table.tBodies;
   const rows = [...body.rows];
   const heads = [...table.tHead.rows[0].cells];
+  const number = /^[+-]?\d[\d.]*(?: → \d[\d.]*)?$/;
   const said = (row, column) => row.cells[column].textContent.trim();
 
   // An arrow leads to the number with the mechanism: that one counts. What is empty comes last, either way.
   const compare = (column, sign) => {
-    const numbers = rows.every(row => !said(row, column) || NUMBER.test(said(row, column)));
+    const numbers = rows.every(row => !said(row, column) || number.test(said(row, column)));
     const value = text => Number(text.split(" → ").pop());
     return (first, second) => {
       const [a, b] = [said(first, column), said(second, column)];

@@ -1,6 +1,6 @@
 """Tables that one can sort and filter: those of cells tagged `sortable`. Without a script they are tables.
 
-The script stands here, not in _static: from there Jupyter Book would load it on every page, and before the text.
+The script stands here, not in _static: from there Jupyter Book would link it itself, and not deferred.
 """
 
 import shutil

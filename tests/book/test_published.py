@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 import torch
 from places import BOOK, BUILT
-from test_book import PAGES
 from torch import nn
 from torchvision import models
 
@@ -64,10 +63,6 @@ def test_the_page_shows_what_the_file_holds():
             assert Decimal(difference) == Decimal(run["with"]) - Decimal(run["without"])
         else:
             assert difference == ""
-
-
-def test_the_script_is_on_the_page_that_uses_it_alone():
-    assert [page.stem for page in PAGES if "sortable.js" in page.read_text()] == ["what_to_try"]
 
 
 def test_every_situation_says_what_where_at_what_cost_and_how_sure():
