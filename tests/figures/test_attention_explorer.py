@@ -133,12 +133,7 @@ def test_what_it_says_of_gates_readouts_layers_and_heads():
     assert figure.describe("readout") == (
         "most on row 1, column 2: 50 %; 75 % inside the box; 13 % on row 2, column 1"
     ), "12.5 % goes up, as in JavaScript"
-    for text in (
-        "gate 25 %",
-        "100 %; half way along 44 %",
-        "weight 0 %",
-        "50 %; half way along 13 %",
-    ):
+    for text in ("gate 25 %", "100 %; half way along 44 %", "weight 0 %", "50 %; half way along 13 %"):
         assert f">{text}<" in figure.to_html()
     figure = many(head=None)
     assert figure.describe("layers").startswith("layer 2, mean of heads: most on ")

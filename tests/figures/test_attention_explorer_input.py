@@ -99,10 +99,7 @@ def test_a_finger_chooses_and_still_scrolls_the_page(visit):
     canvas(page).scroll_into_view_if_needed()
     canvas(page).tap(position=at(canvas(page), 31, [10, 10]))
     assert chosen(element, "query") == 31
-    assert (
-        canvas(page).evaluate("canvas => getComputedStyle(canvas).touchAction")
-        == "pan-y pinch-zoom"
-    )
+    assert canvas(page).evaluate("canvas => getComputedStyle(canvas).touchAction") == "pan-y pinch-zoom"
     element.get_by_label("Hold, and read other cells").tap()
     canvas(page).tap(position=at(canvas(page), 52, [10, 10]))
     assert (chosen(element, "query"), chosen(element, "cell")) == (31, 52)

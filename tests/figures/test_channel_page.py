@@ -173,9 +173,7 @@ def test_a_finger_chooses_and_still_scrolls_the_page(visit):
     root(page, 0).get_by_role("button", name="Next").tap()
     root(page, 0).locator(".attn-choice").nth(4).tap()
     assert shown(page, 0) == 24 and "channels of a 4" in root(page, 0).inner_text()
-    assert (
-        bars(page, 0).evaluate("svg => getComputedStyle(svg).touchAction") == "pan-y pinch-zoom"
-    )
+    assert bars(page, 0).evaluate("svg => getComputedStyle(svg).touchAction") == "pan-y pinch-zoom"
     for control in root(page, 0).locator("button, select, .attn-choice, .attn-control").all():
         assert control.bounding_box()["height"] >= 24
 
