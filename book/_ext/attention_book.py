@@ -41,6 +41,7 @@ def setup(app: Sphinx) -> dict:
     app.setup_extension("lighter")
     app.setup_extension("progress")
     app.setup_extension("shapes_in_text")
+    app.setup_extension("sortable")
     app.config.templates_path.append(str(BOOK / "_templates"))
     app.add_node(nodes.table, override=True, html=(visit_table, None))
     app.add_node(

@@ -14,6 +14,7 @@ COMMANDS = [
     "attn_lib.lab.vit_digits",
     "mechanisms",  # of benchmarks
     "resnet50",  # of recipes
+    "ten_minutes",
 ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import resnet50
+import ten_minutes
 import torch
 from places import ROOT
 from resnet50 import CIFAR, RECIPES, build, main, pictures
@@ -151,3 +152,58 @@ def test_the_readme_tells_the_recipe_s_numbers(name: str):
 def test_the_readme_tells_what_cifar_wants():
     for number in (CIFAR["batch_size"], CIFAR["epochs"], CIFAR["factor"], *CIFAR["drops"]):
         assert re.search(rf"CIFAR-100: .*\b{number}\b", README.read_text())
+
+
+def test_ten_minutes_make_pairs_and_are_not_spent_twice(alone, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    arguments = ["efficient_channel", str(tmp_path), "--data", "random", "--workers", "0"]
+    arguments += ["--epochs", "1", "--batch-size", "8", "--out", str(tmp_path)]
+    made = ten_minutes.main(arguments)
+    [kept] = tmp_path.glob("*.json")
+    assert json.loads(kept.read_text()) == made
+    arms = [(run["slot"], run["seed"]) for run in made["runs"]]
+    assert arms == [(s, n) for n in (0, 1) for s in ("none", "efficient_channel")]
+    more = made["runs"][1]["parameters"] - made["runs"][0]["parameters"]
+    assert more == 2 * (3 + 5 + 5 + 5)  # equation 12 of the paper
+    *pairs, mean = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in pairs] == ["seed 0", "seed 1"]
+    assert re.fullmatch(r"efficient_channel adds [+-][\d.]+ ± [\d.]+ points \(2 pairs\)", mean)
+
+    monkeypatch.setattr(ten_minutes, "fit", pytest.fail)
+    assert ten_minutes.main(arguments) == made
+    with pytest.raises(ValueError, match="begun with"):
+        ten_minutes.main([*arguments, "--after", "layer4"])
+
+
+def test_two_networks_of_a_pair_begin_alike(monkeypatch, tmp_path: Path):
+    begun = []
+
+    def look(model: nn.Module, *_, **__) -> None:
+        begun.append({key: value.clone() for key, value in model.state_dict().items()})
+
+    monkeypatch.setattr(ten_minutes, "fit", look)
+    monkeypatch.setattr(ten_minutes, "Accelerator", lambda **_: None)
+    monkeypatch.setattr(ten_minutes, "accuracy", lambda *_: 0.5)
+    args = ten_minutes.parse(["cbam", str(tmp_path), "--data", "random"])
+    for slot in ("none", "cbam"):
+        ten_minutes.train(args, slot, seed=3)
+    without, added = begun
+    added = {key.replace(".layer.", "."): value for key, value in added.items()}
+    assert len(added) > len(without)
+    assert all(torch.equal(added[key], value) for key, value in without.items())
+
+
+def test_a_pair_of_equal_seeds_is_told_by_its_difference():
+    scores = {"none": (0.5, 0.6), "cbam": (0.51, 0.63)}
+    runs = [
+        {"slot": slot, "seed": seed, "accuracy": score}
+        for slot, each in scores.items()
+        for seed, score in enumerate(each)
+    ]
+    assert ten_minutes.told(runs, "cbam").splitlines() == [
+        "seed 0: 50.00 % without, 51.00 % with, +1.00",
+        "seed 1: 60.00 % without, 63.00 % with, +3.00",
+        "cbam adds +2.00 ± 12.71 points (2 pairs)",
+    ]
+    alone = ten_minutes.told([run for run in runs if run["seed"] == 0], "cbam")
+    assert alone == "seed 0: 50.00 % without, 51.00 % with, +1.00"
