@@ -67,6 +67,7 @@ evidence: .venv/.ready
 	$(BIN)/python -m attn_lib.lab.vit_digits
 	$(BIN)/python -m attn_lib.lab.verification
 	$(BIN)/python -m attn_lib.lab.heads
+	$(BIN)/python -m attn_lib.lab.vit_curves
 	$(BIN)/python -m attn_lib.lab.agreement evidence
 
 # The library's tests beside another torch, in an environment of its own: make beside TORCH=2.9.1

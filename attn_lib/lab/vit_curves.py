@@ -69,7 +69,7 @@ def run(arm: str, seed: int, steps: int = LONGER, points: int = POINTS) -> dict[
 
 def main() -> None:
     parser = command(__doc__)
-    parser.add_argument("--seeds", type=int, default=3, help="how many")
+    parser.add_argument("--seeds", type=int, default=1, help="how many")
     parser.add_argument("--steps", type=int, default=LONGER, help="of training")
     add_folder(parser)
     args = parser.parse_args()

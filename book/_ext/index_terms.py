@@ -24,6 +24,7 @@ TERMS = {
     "mixed/cbam": "CBAM, CBAM block, channel gate, spatial gate, 混合注意力",
     "vit/vision_transformer": "ViT, multi-head attention, patches, CLS token, rollout, positional encoding, 多头注意力, 图像块, 位置编码",
     "vit/channel_tokens": "channel tokens, InfoNCE, contrastive learning, verification, 对比学习",
+    "since/gates": "SimAM, coordinate attention, energy, ghosts, rows and columns, 坐标注意力, 无参注意力, 能量",
     "comparison/what_to_try": "what to try first, published results, ImageNet, COCO, detector, YOLO, 选择, 检测",
     "comparison/which_one": "which attention, comparison, controls, seeds, 对比, 比较",
 }

@@ -11,6 +11,8 @@ from attn_lib.lab.commands import as_given
 COMMANDS = [
     *(f"attn_lib.lab.{name}" for name in ("agreement", "comparison", "dino_maps", "sanity")),
     "attn_lib.lab.verification",
+    "attn_lib.lab.heads",
+    "attn_lib.lab.vit_curves",
     "attn_lib.lab.vit_digits",
     "mechanisms",  # of benchmarks
     "resnet50",  # of recipes
