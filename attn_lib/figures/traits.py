@@ -15,6 +15,9 @@ class BadValue(ValueError, traitlets.TraitError):
     Of a value that a front end sent, traitlets takes back only what is refused with the latter.
     """
 
+    def __init__(self, message: str):
+        super().__init__(message)
+
 
 def validates(*names: str) -> Callable[[Callable], Any]:
     """`traitlets.validate` for checks that raise a `ValueError`: the old value stays."""
