@@ -39,5 +39,7 @@ def test_the_map_of_the_site_names_every_page_where_the_site_is_known(tmp_path):
     assert not (tmp_path / "sitemap.xml").exists()
     app.config.html_baseurl = "https://a.b/c/"
     map_site(app, None)
-    urls = [one.text for one in ElementTree.parse(tmp_path / "sitemap.xml").iterfind(".//{*}loc")]
+    urls = [
+        one.text for one in ElementTree.parse(tmp_path / "sitemap.xml").iterfind(".//{*}loc")
+    ]
     assert urls == ["https://a.b/c/index.html", "https://a.b/c/spatial/self_attention.html"]
