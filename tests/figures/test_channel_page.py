@@ -222,7 +222,9 @@ def test_nothing_moves_as_one_steps_through_it(visit, width):
     places = page.evaluate(
         """async html => {
           document.querySelector("article").insertAdjacentHTML("afterbegin", html);
-          const figure = document.querySelector("channel-explorer"), places = new Set(), { model } = figure;
+          const figure = document.querySelector("channel-explorer"), places = new Set();
+          figure.start();
+          const { model } = figure;
           const parts = figure.querySelectorAll(".attn-living, .attn-living > *, .attn-term, .attn-bar");
           for (const series of [0, 1]) for (const sorted of [false, true]) for (const image of [0, 1, 2])
             for (let channel = 0; channel < 12; channel++) {
@@ -267,6 +269,7 @@ def test_a_redraw_takes_less_than_a_frame_with_512_channels(visit):
         """html => {
           document.querySelector("article").insertAdjacentHTML("afterbegin", html);
           const figure = document.querySelector("channel-explorer");
+          figure.start();
           return ["channel", "image"].map(trait => {
             const times = Array.from({ length: 60 }, (_, i) => {
               const start = performance.now();
