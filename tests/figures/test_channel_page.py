@@ -223,8 +223,7 @@ def test_nothing_moves_as_one_steps_through_it(visit, width):
         """async html => {
           document.querySelector("article").insertAdjacentHTML("afterbegin", html);
           const figure = document.querySelector("channel-explorer"), places = new Set();
-          figure.start();
-          const { model } = figure;
+          const model = (figure.start(), figure.model);
           const parts = figure.querySelectorAll(".attn-living, .attn-living > *, .attn-term, .attn-bar");
           for (const series of [0, 1]) for (const sorted of [false, true]) for (const image of [0, 1, 2])
             for (let channel = 0; channel < 12; channel++) {
@@ -268,8 +267,7 @@ def test_a_redraw_takes_less_than_a_frame_with_512_channels(visit):
     slowest = page.evaluate(
         """html => {
           document.querySelector("article").insertAdjacentHTML("afterbegin", html);
-          const figure = document.querySelector("channel-explorer");
-          figure.start();
+          const figure = document.querySelector("channel-explorer"), started = figure.start();
           return ["channel", "image"].map(trait => {
             const times = Array.from({ length: 60 }, (_, i) => {
               const start = performance.now();
