@@ -119,7 +119,7 @@ def test_nothing_goes_round_in_circles():
 
 @pytest.mark.parametrize(
     "path",
-    [*FILES, *sorted(TESTS.rglob("*.py"))],
+    [*FILES, *sorted(TESTS.rglob("*.py")), *sorted(LIBRARY.rglob("*.js"))],
     ids=lambda path: f"{path.parent.name}/{path.name}",
 )
 def test_no_file_is_long(path: Path):

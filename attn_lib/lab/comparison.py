@@ -10,6 +10,7 @@ networks of seed 0 that a task keeps. What is there already is not made again: a
 import copy
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..data import LocatedImages
+from ..instruments.localisation import localise
 from ..instruments.recording import record
+from ..mixed import CBAM
 from . import zoo
 from .ablations import ABLATIONS
 from .commands import EVIDENCE, add_folder, as_given, command
@@ -41,6 +44,31 @@ def largest_kernel(model: HostCNN, data: LocatedImages) -> float | list[float]:
     return shares if len(shares) > 1 else shares[0]
 
 
+@torch.no_grad()
+def stages(model: HostCNN, data: LocatedImages) -> dict[str, dict[str, float]]:
+    """How far what passes through CBAM lies on the object: x, x′, which its spatial gate reads, the gate, and y.
+
+    Features are averaged over their channels. Of a network without a module there is x alone.
+
+    Returns:
+        for each of them the measures of `localise`; nothing where nobody knows the places.
+    """
+    if data.boxes is None:
+        return {}
+    x = model.features(data.images)
+    maps = {"x": x.mean(1)}
+    if isinstance(model.slot, CBAM):
+        left = model.slot.channel(x)
+        gate = model.slot.spatial.attention(left)[:, 0]
+        maps |= {"x′": left.mean(1), "gate": gate, "y": left.mean(1) * gate}
+    image = tuple(data.images.shape[2:])
+    return {name: asdict(localise(each, data.boxes, image)) for name, each in maps.items()}
+
+
+# What is read before the training and after it.
+READ: dict[str, dict[str, Callable[[Any, LocatedImages], Any]]] = {
+    slot: {"stages": stages} for slot in ("cbam", "none")
+}
 # What is read beside the scores: a parameter of the slot, over the training; whatever of the network, on varied tests.
 FOLLOWED = {"self_attention": "gamma"}
 PROBES: dict[str, dict[str, Callable[[HostCNN, LocatedImages], Any]]] = {
@@ -72,14 +100,18 @@ def run(task: str, slot: str, seed: int, steps: int | None = None) -> tuple[Host
     model = HostCNN(num_classes=about.classes, **SLOTS[slot])
     train, test = about.data("train", TRAINED), about.data("test", TESTED, **about.options)
     fresh = calibrate(copy.deepcopy(model), about.data("train", CALIBRATED))
-    untrained = evaluate(fresh, test)
+    untrained = evaluate(fresh, test) | _read(slot, fresh, test)
     seconds, trace = _train(model, train, steps, seed, FOLLOWED.get(slot))
     result: dict[str, Any] = {"slot": slot, "seed": seed, "steps": steps}
     result |= {"cpu_seconds": seconds} | count_work(model, test)
-    result |= evaluate(model, test) | {"untrained": untrained}
+    result |= evaluate(model, test) | {"untrained": untrained} | _read(slot, model, test)
     result |= {name: measure(model, test) for name, measure in ABLATIONS.get(slot, {}).items()}
     result |= _vary(model, about, PROBES.get(slot, {}))
     return model, result | trace
+
+
+def _read(slot: str, model: nn.Module, data: LocatedImages) -> dict[str, Any]:
+    return {name: measure(model, data) for name, measure in READ.get(slot, {}).items()}
 
 
 def _train(

@@ -5,6 +5,7 @@ Figures outlive the kernel, and a page asks for nothing that it does not use.
 
 import os
 import re
+import shutil
 import textwrap
 from html import escape
 from pathlib import Path
@@ -116,6 +117,7 @@ def write_figures(app: Sphinx) -> None:
     static = Path(app.outdir) / "_static"
     static.mkdir(parents=True, exist_ok=True)
     (static / "attn-figures.js").write_text(page_script(), encoding="utf-8")
+    shutil.copyfile(Path(__file__).with_name("paper.js"), static / "paper.js")
     (static / "attn-figures.css").write_text(theme_css() + page_style(), encoding="utf-8")
 
 

@@ -14,9 +14,9 @@ from os.path import relpath
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from pdf import HTML, ROOT, chromium, pages
+from pdf import HTML, pages, write
 
 # The article alone: no scripts, no controls, folds open, and no element of our own making.
 ARTICLE = """() => {
@@ -24,12 +24,21 @@ ARTICLE = """() => {
   article.querySelectorAll("script, .headerlink, .attn-controls, .attn-hint, button, input, select")
     .forEach(element => element.remove());
   article.querySelectorAll("details").forEach(fold => fold.open = true);
-  for (const element of [...article.querySelectorAll("*")].filter(one => one.localName.includes("-"))) {
-    const plain = document.createElement("div");
+  const become = (tag, elements) => [...elements].forEach(element => {
+    const plain = document.createElement(tag);
     plain.className = element.className;
     plain.append(...element.childNodes);
     element.replaceWith(plain);
-  }
+  });
+  // A form would count as a script, and a paragraph may not stand in what one clicks to unfold.
+  become("div", article.querySelectorAll("form"));
+  become("span", article.querySelectorAll("summary p"));
+  become("div", [...article.querySelectorAll("*")].filter(one => one.localName.includes("-")));
+  // Plots that share a mark have it under one name: one of them is enough.
+  const ids = new Set();
+  for (const element of article.querySelectorAll("[id]"))
+    if (ids.has(element.id)) element.removeAttribute("id");
+    else ids.add(element.id);
   article.querySelectorAll("[tabindex]").forEach(element => element.removeAttribute("tabindex"));
   return [article.querySelector("h1").firstChild.textContent.trim(), new XMLSerializer().serializeToString(article)];
 }"""
@@ -105,10 +114,10 @@ def contents(order: list[tuple[str | None, str]], titles: list[str]) -> str:
 
 
 def assets() -> dict[str, bytes]:
-    """The style sheet, and the fonts that it asks for."""
+    """The style sheet, and what it asks for."""
     static = HTML / "_static"
     files = {"_static/bound.css": (static / "bound.css").read_bytes()}
-    for url in re.findall(rb'url\("([^":]+\.woff2)"\)', files["_static/bound.css"]):
+    for url in re.findall(rb'url\("([^":]+)"\)', files["_static/bound.css"]):
         files[f"_static/{url.decode()}"] = (static / url.decode()).read_bytes()
     return files
 
@@ -153,14 +162,5 @@ def _properties(name: str, data: bytes) -> str:
     return f' properties="{" ".join(found)}"' if found else ""
 
 
-def main() -> None:
-    if not chromium():
-        raise SystemExit("no Chromium or Chrome: `make machine` says what to install")
-    target = ROOT / "_build" / "attention.epub"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        print(f"{target}: {bind(target, browser)} pages")
-
-
 if __name__ == "__main__":
-    main()
+    write("attention.epub", bind, "pages")

@@ -7,7 +7,7 @@ writes _build/attention.pdf. Links between pages stay within the file.
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -76,10 +76,15 @@ def keep_within(link, book: PdfWriter, starts: dict[Path, int]) -> None:
         link[NameObject("/Dest")] = ArrayObject(to)
 
 
-if __name__ == "__main__":
+def write(name: str, bind: Callable[[Path, Browser], int], counted: str) -> None:
+    """Bind the built pages into a file beside them, and say where it is and how many it has."""
     if not chromium():
         raise SystemExit("no Chromium or Chrome: `make machine` says what to install")
-    target = ROOT / "_build" / "attention.pdf"
+    target = HTML.parent / name
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        print(f"{target}: {bind(target, browser)} sheets")
+        print(f"{target}: {bind(target, browser)} {counted}")
+
+
+if __name__ == "__main__":
+    write("attention.pdf", bind, "sheets")

@@ -1,5 +1,6 @@
 """The book as an EPUB: some of its pages, bound as all of them are."""
 
+import re
 import zipfile
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
@@ -57,11 +58,22 @@ def test_pages_are_xml_with_pictures_and_equations_and_ask_nothing_of_the_reader
     for _, name in ORDER:
         page = ElementTree.fromstring(book.read(f"book/{name}.xhtml"))
         tags = {element.tag.split("}")[-1] for element in page.iter()}
-        assert not tags & {"script", "button", "input", "select"}
+        assert not tags & {"script", "button", "input", "select", "form"}
+        ids = [element.get("id") for element in page.iter() if element.get("id")]
+        assert len(ids) == len(set(ids))
+        assert not page.findall(f".//{XHTML}summary//{XHTML}p")
         assert not any("-" in tag for tag in tags)
         assert page.find(f"{XHTML}head/{XHTML}title").text
     chapter = book.read("book/spatial/self_attention.xhtml")
     assert b"<math" in chapter and chapter.count(b"<img") >= 2
+
+
+def test_what_the_style_asks_for_is_in_the_file(book):
+    style = book.read("book/_static/bound.css").decode()
+    asked = [
+        url for url in re.findall(r'url\("([^"]+)"\)', style) if not url.startswith("data:")
+    ]
+    assert asked and {f"book/_static/{url}" for url in asked} <= set(book.namelist())
 
 
 def test_links_lead_to_what_is_in_the_file(book):

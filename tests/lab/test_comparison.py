@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 from places import ROOT
 
-from attn_lib.data import cued_digits
+from attn_lib import record
+from attn_lib.data import cluttered_digits, cued_digits
+from attn_lib.instruments.localisation import localise
 from attn_lib.lab import comparison, zoo
-from attn_lib.lab.comparison import FOLLOWED, PROBES, compare, count_work, run
+from attn_lib.lab.comparison import FOLLOWED, PROBES, compare, count_work, run, stages
 from attn_lib.lab.networks import HostCNN
 from attn_lib.lab.tasks import SLOTS, TASKS
 
@@ -217,3 +220,19 @@ def test_nothing_is_written_into_the_package_unless_one_says_so(tmp_path: Path, 
     held = json.loads((tmp_path / "evidence" / "compare_what.json").read_text())
     assert held["command"] == "compare('what', ['none'], 1, steps=1)"
     assert (tmp_path / "evidence" / "host_none.safetensors").is_file()
+
+
+def test_stages_are_what_passes_through_the_module():
+    torch.manual_seed(0)
+    model = HostCNN("cbam", width=4).eval()
+    data = cluttered_digits("test", 20)
+    found = stages(model, data)
+    assert [*found] == ["x", "x′", "gate", "y"]
+    with record(model) as maps, torch.no_grad():
+        model(data.images)
+        x, y = model.features(data.images), model.slot(model.features(data.images))
+    wanted = {"x": x.mean(1), "gate": maps["slot.spatial"][:, 0], "y": y.mean(1)}
+    for name, each in wanted.items():
+        told = asdict(localise(each, data.boxes, (40, 40)))
+        assert found[name] == pytest.approx(told, abs=1e-5), name
+    assert found["x′"] != found["x"] and [*stages(HostCNN(width=4).eval(), data)] == ["x"]

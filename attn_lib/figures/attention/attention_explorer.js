@@ -274,13 +274,10 @@ function render({ model, el }) {
     canvas.addEventListener("click", (event) => tell(model, moves(), under(event, canvas)));
     canvas.addEventListener("keydown", onKey);
   }
-  for (const name of CHOICES)
-    model.on(`change:${name}`, () => {
-      for (const follow of controls) follow();
-      show();
-    });
+  const settle = () => controls.forEach((follow) => follow());
+  for (const name of CHOICES) model.on(`change:${name}`, () => (settle(), show()));
 
-  for (const follow of controls) follow();
+  settle();
   root.dataset.query = model.get("query");
   // The still picture stands until the next frame: a page of many figures is not held up by their drawing.
   requestAnimationFrame(() => {
@@ -288,8 +285,8 @@ function render({ model, el }) {
     pictures.forEach((picture, i) => picture.replaceChildren(made[i].canvas));
   });
 
-  model.get("images").forEach((url, which) => {
-    const image = Object.assign(new Image(), { src: url });
+  model.get("images").forEach((src, which) => {
+    const image = Object.assign(new Image(), { src });
     image.onload = () => {
       const grey = toGrey(image, model.get("size"));
       panels.forEach((panel, i) => panel.image === which && made[i].setGrey(grey));
