@@ -12,6 +12,26 @@ from playwright.sync_api import Locator, Page
 
 from attn_lib.figures import LivingFigure
 
+STARTED = """async () => {
+  const figures = [...document.querySelectorAll(":has(> script[type='application/json'])")];
+  while (figures.some(figure => customElements.get(figure.localName) && !figure.model))
+    await new Promise(requestAnimationFrame);
+}"""
+
+
+def started(page: Page) -> None:
+    """Wait until each figure is alive: those away from the window start when the browser is idle."""
+    page.evaluate(STARTED)
+
+
+def inject(page: Page, figure: LivingFigure, where: str = "beforeend") -> None:
+    """Put a figure on a page that was built without it, alive."""
+    page.evaluate(
+        "([where, html]) => document.querySelector('article').insertAdjacentHTML(where, html)",
+        [where, figure.to_html()],
+    )
+    started(page)
+
 
 def payload(name: str, tag: str, which: int = 0) -> dict:
     """What a page's figures of that tag were published with: their traits, and their skeleton as HTML."""

@@ -121,16 +121,11 @@ def fonts(request) -> str:
     return getattr(request, "param", "DejaVu")
 
 
-STARTED = """async () => {
-  const figures = [...document.querySelectorAll(":has(> script[type='application/json'])")];
-  while (figures.some(figure => customElements.get(figure.localName) && !figure.model))
-    await new Promise(requestAnimationFrame);
-}"""
-
-
 @pytest.fixture
 def visit(browsers, fonts):
     """Open a page as a reader does. What it asks of the network, or complains about, fails the test."""
+    from browsing import started  # which imports the library: not before shapes are checked
+
     browser = browsers(fonts)
     contexts, complaints = [], []
 
@@ -162,7 +157,7 @@ def visit(browsers, fonts):
         page.add_init_script(before)
         page.goto((BUILT / f"{name}.html").as_uri(), wait_until="load")
         if options.get("java_script_enabled", True):  # a reader would see them start
-            page.evaluate(STARTED)
+            started(page)
         return page
 
     yield open_page

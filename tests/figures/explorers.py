@@ -1,7 +1,7 @@
 """What the AttentionExplorer's browser tests share: the figure in Python and on the page, side by side."""
 
 import numpy as np
-from browsing import decoded, payload, picture, pixel
+from browsing import decoded, inject, payload, picture, pixel
 from playwright.sync_api import Locator, Page
 
 from attn_lib.figures import AttentionExplorer, LivingFigure
@@ -33,15 +33,8 @@ def canvas(page: Page, which: int = 0, panel: int = 0) -> Locator:
 
 def injected(page: Page, figure: AttentionExplorer) -> Locator:
     """The figure on a page that was built without it, alive."""
-    page.evaluate(
-        "html => document.querySelector('main').insertAdjacentHTML('beforeend', html)",
-        figure.to_html(),
-    )
-    element = page.locator("attention-explorer").last
-    element.evaluate(
-        "async figure => { while (!figure.model) await new Promise(requestAnimationFrame); }"
-    )
-    return element
+    inject(page, figure)
+    return page.locator("attention-explorer").last
 
 
 def set_in_both(figure: AttentionExplorer, element: Locator, **state) -> None:

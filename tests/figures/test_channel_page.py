@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from browsing import decoded, in_jupyter, payload, pixel
+from browsing import decoded, in_jupyter, inject, payload, pixel
 from fonts import every_screen
 from playwright.sync_api import Locator, Page
 
@@ -219,11 +219,11 @@ def test_nothing_moves_as_one_steps_through_it(visit, width):
     figure._scales *= 10.0 ** np.arange(-3, 3).repeat(2)[:, None]
     figure.scales = figure._scales.astype("<f4").tobytes()
     page = visit(GALLERY, width=width)
+    inject(page, figure, "afterbegin")
     places = page.evaluate(
-        """async html => {
-          document.querySelector("article").insertAdjacentHTML("afterbegin", html);
+        """async () => {
           const figure = document.querySelector("channel-explorer"), places = new Set();
-          const model = (figure.start(), figure.model);
+          const { model } = figure;
           const parts = figure.querySelectorAll(".attn-living, .attn-living > *, .attn-term, .attn-bar");
           for (const series of [0, 1]) for (const sorted of [false, true]) for (const image of [0, 1, 2])
             for (let channel = 0; channel < 12; channel++) {
@@ -233,7 +233,6 @@ def test_nothing_moves_as_one_steps_through_it(visit, width):
             }
           return [...places];
         }""",
-        figure.to_html(),
     )
     assert len(places) == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -264,10 +263,10 @@ def test_a_redraw_takes_less_than_a_frame_with_512_channels(visit):
     names = {str(i): torch.rand(3, 16, 16) for i in range(6)}
     figure = ChannelExplorer(names, {"one": torch.rand(6, 512)}, alt=ALT)
     page = visit(GALLERY)
+    inject(page, figure, "afterbegin")
     slowest = page.evaluate(
-        """html => {
-          document.querySelector("article").insertAdjacentHTML("afterbegin", html);
-          const figure = document.querySelector("channel-explorer"), started = figure.start();
+        """() => {
+          const figure = document.querySelector("channel-explorer");
           return ["channel", "image"].map(trait => {
             const times = Array.from({ length: 60 }, (_, i) => {
               const start = performance.now();
@@ -278,7 +277,6 @@ def test_a_redraw_takes_less_than_a_frame_with_512_channels(visit):
             return times.sort((a, b) => a - b)[30];
           });
         }""",
-        figure.to_html(),
     )
     assert page.locator(TAG).first.locator(".attn-chunk").count() == 8
     assert max(slowest) < 16, slowest

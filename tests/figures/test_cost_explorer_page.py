@@ -7,7 +7,7 @@ import re
 from xml.etree.ElementTree import fromstring
 
 import pytest
-from browsing import in_jupyter, payload
+from browsing import in_jupyter, inject, payload
 from playwright.sync_api import Page
 from test_cost_explorer import COUNTS, explorer, settings
 
@@ -29,8 +29,7 @@ def said(page: Page) -> str:
 
 def beside(page: Page, figure: CostExplorer):
     """Another figure on the page."""
-    place = "html => document.querySelector('article').insertAdjacentHTML('beforeend', html)"
-    page.evaluate(place, figure.to_html())
+    inject(page, figure)
     return page.locator(TAG).last
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browsing import in_jupyter
+from browsing import in_jupyter, started
 from playwright.sync_api import Locator, Page
 
 from attn_lib import CBAM, Attention, EfficientChannelAttention, SelfAttention2d
@@ -251,6 +251,7 @@ def opened(browser, tmp_path: Path):
         body = f"<body style='width: 720px'>{figure.to_html()}{script}"
         path.write_text(f"<!doctype html>{style}{body}", encoding="utf-8")
         page.goto(path.as_uri())
+        started(page)
         return page
 
     yield open_page
