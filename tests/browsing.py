@@ -27,7 +27,7 @@ def started(page: Page) -> None:
 def inject(page: Page, figure: LivingFigure, where: str = "beforeend") -> None:
     """Put a figure on a page that was built without it, alive."""
     page.evaluate(
-        "([where, html]) => document.querySelector('article').insertAdjacentHTML(where, html)",
+        "([where, html]) => (document.querySelector('article') ?? document.querySelector('main')).insertAdjacentHTML(where, html)",
         [where, figure.to_html()],
     )
     started(page)

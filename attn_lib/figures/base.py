@@ -35,7 +35,7 @@ class LivingFigure(anywidget.AnyWidget):
     """A figure that responds to the reader with a kernel (Jupyter, Colab) and without (the published book).
 
     A subclass has a `name`, the stem of its .js and .css beside it, declares synced traits, and writes `skeleton`
-    and `plot`.
+    and `plot`. A trait stays as the figure was made, but for those tagged `changes`.
     Its script is an ES module, `export default { render({ model, el }) }`, which may use all that common.js defines,
     and sees `constants` and, as PHRASES, `phrases`. Jupyter runs it with the widget's model; on a page the custom element
     `tag` runs it with a model read from the page. Either way `adopt(model, el)` gives it the skeleton to live in.
@@ -51,8 +51,13 @@ class LivingFigure(anywidget.AnyWidget):
     constants: ClassVar[Mapping[str, Any]] = {}
     phrases: ClassVar[Mapping[str, str]] = {}
     parts: ClassVar[Sequence[str]] = ()
-    alt = traitlets.Unicode().tag(sync=True)
+    _made = False
+    alt = traitlets.Unicode().tag(sync=True, changes=True)
     _skeleton: traitlets.List = traitlets.List().tag(sync=True)  # a page has it as HTML
+
+    def __init__(self, **traits: Any):
+        super().__init__(**traits)
+        self._made = True
 
     @traitlets.default("_skeleton")
     def _build_skeleton(self) -> Tree:
@@ -68,6 +73,8 @@ class LivingFigure(anywidget.AnyWidget):
             cls.tag = cls.name.replace("_", "-")
             cls._esm = _file("common.js") + _script(cls)
             cls._css = _file("common.css") + _own_file(cls, "css")
+            traits = {n: t for n, t in vars(cls).items() if isinstance(t, traitlets.TraitType)}
+            cls._stay = validates(*(n for n, t in traits.items() if _stays(t)))(_refuse)
             FIGURES.append(cls)
         super().__init_subclass__(**kwargs)
 
@@ -182,6 +189,20 @@ class LivingFigure(anywidget.AnyWidget):
             for name in self.trait_names(sync=True)
             if name not in theirs and not name.startswith("_")
         }
+
+
+def _stays(trait: traitlets.TraitType) -> bool:
+    return trait.metadata.get("sync", False) and not trait.metadata.get("changes", False)
+
+
+def _refuse(figure: LivingFigure, proposal):
+    """What a figure is made of stays: scripts read it once, and a page would differ from what they show."""
+    if figure._made:
+        name = proposal["trait"].name
+        raise ValueError(
+            f"{name} is what the figure was made of, and stays; make another figure"
+        )
+    return proposal["value"]
 
 
 # A page of one figure, in the colours that the reader's system asks for.

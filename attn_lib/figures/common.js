@@ -16,12 +16,36 @@ function build([tag, attributes, ...children], around = "http://www.w3.org/1999/
 function adopt(model, el) {
   if (!el.querySelector(".attn-living")) el.append(build(model.get("_skeleton")));
   const root = el.querySelector(".attn-living");
+  model.on("change:alt", () => root.setAttribute("aria-label", model.get("alt")));
   for (const waiting of root.querySelectorAll("[data-live]")) waiting.style.visibility = "";
   // JupyterLab has shortcuts for bare keys: an arrow on a slider would move through the notebook instead.
   root.addEventListener("keydown", (event) => {
     if (!event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey) event.stopPropagation();
   });
   return root;
+}
+
+// What a choice may be.
+const below = (count) => (value) => Number.isInteger(value) && value >= 0 && value < count;
+const between = (low, high) => (value) => typeof value === "number" && value >= low && value <= high;
+const among = (values) => (value) => values.includes(value);
+const maybe = (accepts) => (value) => value === null || accepts(value);
+const listOf = (count, accepts) => (values) => Array.isArray(values) && values.length === count && values.every(accepts);
+
+// The model of a figure whose choices may come from elsewhere, such as a slider linked to one of them: what Python would
+// refuse is not chosen either, and the last choice stays. `accepts` says of each choice what it may be.
+function guard(model, accepts) {
+  const last = {}, refused = {};
+  const get = (name) => {
+    const value = model.get(name);
+    if (!accepts[name] || accepts[name](value)) return (last[name] = value);
+    if (refused[name] !== value) console.warn(`a figure cannot show ${name} = ${JSON.stringify(value)}; it keeps ${JSON.stringify(last[name])}`);
+    refused[name] = value;
+    return last[name];
+  };
+  Object.keys(accepts).forEach(get);
+  const passed = ["set", "on", "save_changes", "send"].filter((name) => model[name]).map((name) => [name, model[name].bind(model)]);
+  return { get, ...Object.fromEntries(passed) };
 }
 
 // The elements that bear a name, and the first of them.

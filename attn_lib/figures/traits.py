@@ -36,21 +36,26 @@ def validates(*names: str) -> Callable[[Callable], Any]:
 
 
 class Whole(traitlets.Int):
-    """A whole number, NumPy's and PyTorch's too."""
+    """A whole number, also NumPy's, PyTorch's, and a slider's 7.0; a truth value is none."""
 
     def validate(self, obj, value):
-        return super().validate(obj, _plain(value))
+        value = _plain(self, obj, value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return super().validate(obj, value)
 
 
 class Number(traitlets.Float):
-    """A number, NumPy's and PyTorch's too."""
+    """A number, also NumPy's and PyTorch's; a truth value is none."""
 
     def validate(self, obj, value):
-        return super().validate(obj, _plain(value))
+        return super().validate(obj, _plain(self, obj, value))
 
 
-def _plain(value):
+def _plain(trait: traitlets.TraitType, obj: traitlets.HasTraits, value: Any) -> Any:
     """What a scalar of NumPy or PyTorch holds; all else as it is."""
     if isinstance(value, np.generic | np.ndarray | Tensor) and value.ndim == 0:
-        return value.item()
+        value = value.item()
+    if isinstance(value, bool):
+        trait.error(obj, value)
     return value

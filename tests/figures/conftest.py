@@ -1,13 +1,40 @@
 """Figures are tested as the book's build makes them: held to a weight and to words."""
 
-import pytest
+from pathlib import Path
 
-from attn_lib.figures.base import PUBLISHING
+import pytest
+from browsing import started
+from playwright.sync_api import Page
+
+from attn_lib.figures.base import PUBLISHING, LivingFigure, page_style
 
 
 @pytest.fixture(autouse=True)
 def publishing(monkeypatch):
     monkeypatch.setenv(PUBLISHING, "1")
+
+
+@pytest.fixture
+def alone(browser, tmp_path: Path):
+    """Open a figure on a page of its own, with or without its script."""
+    context = browser.new_context(viewport={"width": 900, "height": 900})
+    complaints: list[str] = []
+
+    def open_page(figure: LivingFigure, script: str) -> Page:
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        path = tmp_path / f"{len(context.pages)}.html"
+        script = f"<script>{script}</script>" if script else ""
+        style = f"<meta charset='utf-8'><style>{page_style()}</style>"
+        body = f"<body style='width: 720px'>{figure.to_html()}{script}"
+        path.write_text(f"<!doctype html>{style}{body}", encoding="utf-8")
+        page.goto(path.as_uri())
+        started(page)
+        return page
+
+    yield open_page
+    context.close()
+    assert complaints == []
 
 
 @pytest.fixture(scope="session")

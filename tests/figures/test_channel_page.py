@@ -210,14 +210,13 @@ def test_nothing_jumps_when_the_figure_comes_alive(visit, which, width):
 @pytest.mark.parametrize("width", [1200, 390])
 def test_nothing_moves_as_one_steps_through_it(visit, width):
     names = {"a 0": (8, 8), "a name longer than any of the others": (8, 16), "m" * 60: (16, 8)}
+    powers = 10.0 ** torch.arange(-3, 3).repeat_interleave(2)[:, None, None]
     figure = ChannelExplorer(
         {name: torch.rand(3, *size) for name, size in names.items()},
         {"one": torch.rand(3, 12), "another": torch.rand(3, 12)},
-        features=dict.fromkeys(("one", "another"), torch.rand(3, 12, 3, 4) - 0.5),
+        features=dict.fromkeys(("one", "another"), powers * (torch.rand(3, 12, 3, 4) - 0.5)),
         channel=0, alt=ALT,
     )  # fmt: skip
-    figure._scales *= 10.0 ** np.arange(-3, 3).repeat(2)[:, None]
-    figure.scales = figure._scales.astype("<f4").tobytes()
     page = visit(GALLERY, width=width)
     inject(page, figure, "afterbegin")
     places = page.evaluate(

@@ -3,12 +3,11 @@
 import base64
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from browsing import in_jupyter, started
+from browsing import in_jupyter
 from playwright.sync_api import Locator, Page
 
 from attn_lib import CBAM, Attention, EfficientChannelAttention, SelfAttention2d
@@ -22,7 +21,6 @@ from attn_lib.figures import (
     ShapeTracer,
     explore,
     page_script,
-    page_style,
 )
 from attn_lib.figures.base import FIGURES
 from attn_lib.lab.networks import HostCNN
@@ -236,29 +234,6 @@ TWO_FRAMES = (
 )
 
 
-@pytest.fixture
-def opened(browser, tmp_path: Path):
-    """Open a figure on a page of its own, with or without its script."""
-    context = browser.new_context(viewport={"width": 900, "height": 900})
-    complaints: list[str] = []
-
-    def open_page(figure: LivingFigure, script: str) -> Page:
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        path = tmp_path / f"{len(context.pages)}.html"
-        script = f"<script>{script}</script>" if script else ""
-        style = f"<meta charset='utf-8'><style>{page_style()}</style>"
-        body = f"<body style='width: 720px'>{figure.to_html()}{script}"
-        path.write_text(f"<!doctype html>{style}{body}", encoding="utf-8")
-        page.goto(path.as_uri())
-        started(page)
-        return page
-
-    yield open_page
-    context.close()
-    assert complaints == []
-
-
 def seen(page: Page) -> tuple[list, list[np.ndarray]]:
     page.wait_for_function("[...document.images].every(image => image.complete)")
     page.evaluate(TWO_FRAMES)  # by then scripts know the room that they have
@@ -268,22 +243,22 @@ def seen(page: Page) -> tuple[list, list[np.ndarray]]:
 
 
 @each_state
-def test_a_figure_is_the_same_still_alive_and_in_jupyter(opened, make, state):
+def test_a_figure_is_the_same_still_alive_and_in_jupyter(alone, make, state):
     figure = make()
-    alive = opened(figure, page_script())
+    alive = alone(figure, page_script())
     for name, value in state.items():
         alive.evaluate(
             "([name, value]) => document.querySelector('.attn-figure').model.set(name, value)",
             [name, value],
         )
         setattr(figure, name, value)
-    still, pictures = seen(opened(figure, ""))
+    still, pictures = seen(alone(figure, ""))
     on_page, drawn = seen(alive)
     assert on_page == still
     for picture, canvas in zip(pictures, drawn, strict=True):
         assert np.abs(picture - canvas).mean() < 8
 
-    jupyter, fresh = opened(figure, "document.body.replaceChildren()"), make()
+    jupyter, fresh = alone(figure, "document.body.replaceChildren()"), make()
     data = json.loads(fresh.to_html().split('json">')[1].split("</script>")[0])
     data["_skeleton"] = fresh._skeleton
     # A view that opens late: the state changed after the skeleton was made.

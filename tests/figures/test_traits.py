@@ -1,16 +1,26 @@
 """What comes to a figure from elsewhere: taken for what it is, or refused, and the old value stays."""
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 import traitlets
-from test_skeleton import attention, costs, frames, gates, half_gates, play, shapes, shares
+from test_skeleton import (
+    attention,
+    costs,
+    frames,
+    gates,
+    half_gates,
+    play,
+    shapes,
+    shares,
+)
 
 from attn_lib.figures import LivingFigure
-from attn_lib.figures.base import FIGURES
+from attn_lib.figures.base import FIGURES, page_script
 from attn_lib.figures.traits import BadValue, Number, Whole
 
 MAKERS = (attention, half_gates, frames, gates, shares, shapes, costs, play)
@@ -24,8 +34,13 @@ BAD = {
 
 
 def chosen(figure: LivingFigure) -> list[str]:
-    """The traits that readers choose: those which are checked."""
-    return sorted(name for name in figure._trait_validators if name != "alt")
+    """The traits that readers choose, of several values."""
+    checked = figure._trait_validators
+    return sorted(
+        name
+        for name in figure.traits(sync=True, changes=True)
+        if name in checked and name != "alt"
+    )
 
 
 CASES = [
@@ -73,10 +88,111 @@ def test_scalars_of_numpy_and_torch_are_numbers(make: Callable):
         trait, value = figure.traits()[name], getattr(figure, name)
         if not isinstance(trait, Whole | Number) or value is None:
             continue
-        for given in (np.asarray(value)[()], np.asarray(value), torch.tensor(value)):
+        for given in (
+            np.asarray(value)[()],
+            np.asarray(value),
+            torch.tensor(value),
+            float(value),
+        ):
             setattr(figure, name, given)
             assert type(getattr(figure, name)) is type(value)
             assert getattr(figure, name) == pytest.approx(value)
-        if isinstance(trait, Whole):
+        for wrong in (
+            True,
+            np.bool_(False),
+            *[np.float64(value + 0.5)] * isinstance(trait, Whole),
+        ):
             with pytest.raises(traitlets.TraitError):
-                setattr(figure, name, np.float64(value + 0.5))
+                setattr(figure, name, wrong)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_what_a_figure_is_made_of_stays(make: Callable):
+    figure = make()
+    page = figure.to_html()
+    made_of = {
+        name for name in figure._own_traits() if not figure.trait_metadata(name, "changes")
+    }
+    assert figure._own_traits() - made_of - {"alt", "fresh", "sorted"} == set(chosen(figure))
+    for name in made_of:
+        other = another(getattr(figure, name))
+        with pytest.raises(traitlets.TraitError) as refused:
+            setattr(figure, name, other)
+        said = str(refused.value)
+        assert re.match(f"{name} is what .* another figure|.* instance contains", said), said
+        with pytest.raises(traitlets.TraitError):
+            figure.set_state({name: other})
+    assert figure.to_html() == page
+
+
+def another(value):
+    """A value of that kind which is not that one."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, list):
+        return value[:-1] if value else [1]
+    return {dict: {}, bytes: b"x", str: "x"}.get(type(value), 10**6)
+
+
+# To a page's figure, or to a front end's, anything may be linked.
+STRANGE = [None, "x", "", -1, 0.5, 10**6, True, [], [10**6, -3], {}, {"nobody": 1}]
+SETTING = """async ([tag, name, value]) => {
+  const figure = document.querySelector(tag), old = figure.model.get(name);
+  const seen = () => figure.querySelector(".attn-living").outerHTML + [...figure.querySelectorAll("canvas")].map(canvas => canvas.toDataURL());
+  const frames = async () => {
+    for (let i = 0; i < 3 || figure.querySelector("[data-tool]:not([data-shown])"); i++) await new Promise(requestAnimationFrame);
+  };
+  await frames();
+  const before = seen();
+  figure.model.set(name, value);
+  await frames();
+  const kept = seen() === before;
+  figure.model.set(name, old);
+  await frames();
+  return [kept, seen() === before];
+}"""
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_what_python_refuses_the_page_ignores_and_says_so(make: Callable, alone):
+    figure, told = make(), []
+    page = alone(figure, page_script())
+    page.on("console", lambda message: told.append(message.text))
+    for name in chosen(figure):
+        for value in [*STRANGE, *(value for kind in BAD.values() for value in kind)]:
+            if value != value or refuses(figure, name, value) is None:
+                continue
+            told.clear()
+            kept, restored = page.evaluate(SETTING, [figure.tag, name, value])
+            if refuses(figure, name, value):
+                assert kept and restored and len(told) == 1, (name, value, told)
+                assert f"cannot show {name} = " in told[0]
+            else:
+                assert not told, (name, value)
+
+
+def refuses(figure: LivingFigure, name: str, value: object) -> bool | None:
+    """Whether Python refuses a value; None of an equal one."""
+    old = getattr(figure, name)
+    if value == old:
+        return None
+    try:
+        setattr(figure, name, value)
+    except traitlets.TraitError:
+        return True
+    setattr(figure, name, old)
+    return False
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_the_living_figure_follows_its_words(make: Callable, alone):
+    figure = make()
+    page = alone(figure, page_script())
+    page.evaluate(
+        "([tag, alt]) => document.querySelector(tag).model.set('alt', alt)",
+        [figure.tag, "What one sees is now said otherwise."],
+    )
+    assert (
+        page.locator(".attn-living").get_attribute("aria-label")
+        == "What one sees is now said otherwise."
+    )

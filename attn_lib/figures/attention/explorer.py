@@ -59,10 +59,11 @@ class AttentionExplorer(LivingFigure):
 
     name = "attention_explorer"
     phrases = PHRASES
+    parts = ("attention_map", "attention_panel")
     constants = {
         "DIRECTIONS": DIRECTIONS,
-        # On dark pictures, whatever the page.
-        "QUERY": QUANTITIES["query"][1],
+        "MOST_LINKS": MOST_LINKS,
+        "QUERY": QUANTITIES["query"][1],  # on dark pictures, whatever the page
         "KEY": QUANTITIES["key"][1],
     }
 
@@ -77,13 +78,13 @@ class AttentionExplorer(LivingFigure):
     peaks = traitlets.Bytes().tag(sync=True)
     levels = Whole().tag(sync=True)
     colours = traitlets.Bytes().tag(sync=True)  # 256 × RGB
-    query = Whole().tag(sync=True)
-    cell = Whole(None, allow_none=True).tag(sync=True)
-    layer = Whole().tag(sync=True)
-    head = Whole(None, allow_none=True).tag(sync=True)
-    direction = traitlets.Unicode().tag(sync=True)
-    opacity = Number().tag(sync=True)
-    links = Whole().tag(sync=True)
+    query = Whole().tag(sync=True, changes=True)
+    cell = Whole(None, allow_none=True).tag(sync=True, changes=True)
+    layer = Whole().tag(sync=True, changes=True)
+    head = Whole(None, allow_none=True).tag(sync=True, changes=True)
+    direction = traitlets.Unicode().tag(sync=True, changes=True)
+    opacity = Number().tag(sync=True, changes=True)
+    links = Whole().tag(sync=True, changes=True)
 
     def __init__(
         self,

@@ -5,13 +5,19 @@ const MOVES = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp:
 const average = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const fixed = (number) => number.toFixed(2);
 
+const countParts = (model) => Math.max(1, model.get("branches").length);
+
+function countChannels(model) {
+  const rows = model.get("series_names").length * model.get("image_names").length * countParts(model);
+  return model.get("weights").byteLength / 4 / rows;
+}
+
 // The numbers of the figure, for the image and the network chosen now.
 function makeReader(model) {
   const branches = model.get("branches");
   const images = model.get("image_names").map((_, image) => image);
-  const parts = Math.max(1, branches.length);
+  const parts = countParts(model), c = countChannels(model);
   const weights = floats(model.get("weights"));
-  const c = weights.length / (model.get("series_names").length * images.length * parts);
   const [h = 0, w = 0] = model.get("grid");
   const features = bytes(model.get("features"));
   const scales = h ? floats(model.get("scales")) : [];
@@ -144,8 +150,10 @@ function makeControls(model, root, choices) {
   return follow;
 }
 
-function render({ model, el }) {
-  const root = adopt(model, el);
+function render({ model: given, el }) {
+  const root = adopt(given, el);
+  const count = (names) => below(given.get(names).length);
+  const model = guard(given, { image: count("image_names"), series: count("series_names"), channel: below(countChannels(given)) });
   const layer = makeReader(model);
   const chunks = findChunks(root, layer);
   const choices = holes(root, "choice");

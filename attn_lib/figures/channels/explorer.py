@@ -71,10 +71,10 @@ class ChannelExplorer(LivingFigure):
     )  # float32 (series, c, 2): lowest and highest value
     grid = traitlets.List(Whole()).tag(sync=True)  # h and w of the features, or empty
     colours = traitlets.Bytes().tag(sync=True)  # 256 × RGB
-    image = Whole().tag(sync=True)
-    series = Whole().tag(sync=True)
-    channel = Whole().tag(sync=True)
-    sorted = traitlets.Bool().tag(sync=True)
+    image = Whole().tag(sync=True, changes=True)
+    series = Whole().tag(sync=True, changes=True)
+    channel = Whole().tag(sync=True, changes=True)
+    sorted = traitlets.Bool().tag(sync=True, changes=True)
 
     def __init__(
         self,

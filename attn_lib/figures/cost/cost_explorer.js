@@ -162,8 +162,16 @@ function makeControls(model, root) {
   return { update, set };
 }
 
-function render({ model, el }) {
-  const root = adopt(model, el);
+// What each trait may be.
+function makeChoices(model) {
+  const letters = model.get("letters"), known = Object.keys(letters);
+  const whole = (sizes) => Object.keys(sizes).length === known.length && known.every((letter) => letters[letter].stops.includes(sizes[letter]));
+  const names = model.get("mechanisms").map(({ name }) => name);
+  return { count: among(Object.keys(model.get("counts"))), along: among(known), chosen: among(names), sizes: (sizes) => sizes instanceof Object && whole(sizes) };
+}
+
+function render({ model: given, el }) {
+  const root = adopt(given, el), model = guard(given, makeChoices(given));
   const costs = makeReader(model);
   const chart = hole(root, "chart");
   const controls = makeControls(model, root);

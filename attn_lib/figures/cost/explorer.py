@@ -62,10 +62,10 @@ class CostExplorer(LivingFigure):
     letters = traitlets.Dict().tag(sync=True)  # of each: its stops
     stages = traitlets.List(traitlets.List()).tag(sync=True)
     batch = Whole().tag(sync=True)
-    count = traitlets.Unicode().tag(sync=True)
-    along = traitlets.Unicode().tag(sync=True)
-    chosen = traitlets.Unicode().tag(sync=True)
-    sizes = traitlets.Dict().tag(sync=True)
+    count = traitlets.Unicode().tag(sync=True, changes=True)
+    along = traitlets.Unicode().tag(sync=True, changes=True)
+    chosen = traitlets.Unicode().tag(sync=True, changes=True)
+    sizes = traitlets.Dict().tag(sync=True, changes=True)
 
     def __init__(
         self,

@@ -73,9 +73,9 @@ class FrameExplorer(LivingFigure):
     frames = traitlets.List(traitlets.List()).tag(sync=True)  # the pictures of each frame
     words = traitlets.List(traitlets.Unicode()).tag(sync=True)  # of each frame
     fresh = traitlets.Dict().tag(
-        sync=True
+        sync=True, changes=True
     )  # the last frame beyond the grid, or what went wrong
-    choice = traitlets.Dict().tag(sync=True)
+    choice = traitlets.Dict().tag(sync=True, changes=True)
 
     def __init__(
         self,

@@ -16,12 +16,14 @@ function makePanel(figure, name) {
   };
 }
 
-function render({ model, el }) {
-  const root = adopt(model, el);
-  const names = model.get("names");
-  const grid = model.get("grid");
-  const live = typeof model.send === "function"; // a page's model has nobody to ask
-  const offered = live ? model.get("offered") : grid;
+function render({ model: given, el }) {
+  const root = adopt(given, el);
+  const names = given.get("names");
+  const grid = given.get("grid");
+  const live = typeof given.send === "function"; // a page's model has nobody to ask
+  const offered = live ? given.get("offered") : grid;
+  const known = (choice) => choice instanceof Object && names.every((name, axis) => given.get("offered")[axis].includes(choice[name]));
+  const model = guard(given, { choice: known });
   const panels = holes(root, "panel").map((figure, i) => makePanel(figure, model.get("panels")[i]));
   const words = hole(root, "words");
   const error = hole(root, "error");

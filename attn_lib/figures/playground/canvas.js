@@ -66,6 +66,19 @@ function encodePaint(pixels) {
   return btoa(String.fromCharCode(...packed)).replaceAll("+", "-").replaceAll("/", "_");
 }
 
+// What each trait may be. Where the digit is depends on its size too, which may be about to change.
+function makeChoices(model) {
+  const [h, w] = model.get("size"), pieces = model.get("pieces").length;
+  const upTo = (most) => below(most + 1), bits = 4 * Math.ceil(Math.ceil((h * w) / 8) / 3); // letters of base64
+  const place = (side) => (at) => listOf(2, Number.isInteger)(at) && upTo(h - side)(at[0]) && upTo(w - side)(at[1]);
+  const side = (length) => Number.isInteger(length) && between(SIDES[0], Math.min(SIDES[1], h, w))(length);
+  return {
+    digit: below(model.get("digits").byteLength / 64), place: place(SIDES[0]), side, scraps: upTo(pieces), noise: upTo(NOISES[1]),
+    scrap_places: listOf(pieces, place(SCRAP)), paint: (code) => code === "" || (typeof code === "string" && code.length === bits && /^[\w-]+={0,2}$/.test(code)),
+    network: below(model.get("networks").length), query: maybe(below(h * w)),
+  };
+}
+
 const HASH = "#canvas=";
 
 function toHash({ digit, place, side, scraps, scrap_places, noise, paint }) {
@@ -75,16 +88,13 @@ function toHash({ digit, place, side, scraps, scrap_places, noise, paint }) {
 // The canvas that a URL carries, or null where it carries none, or a damaged one.
 function fromHash(hash, model) {
   if (!hash.startsWith(HASH)) return null;
-  const pieces = model.get("pieces").length, [h, w] = model.get("size"), n = h * w;
+  const pieces = model.get("pieces").length, [h, w] = model.get("size");
   const parts = hash.slice(HASH.length).split(".");
   const numbers = parts.slice(0, 6 + 2 * pieces), paint = parts[numbers.length] ?? "";
   if (parts.length > numbers.length + 1 || numbers.length < 6 + 2 * pieces || !numbers.every((part) => /^\d{1,4}$/.test(part))) return null;
   const [digit, top, left, side, scraps, noise, ...flat] = numbers.map(Number);
   const scrap_places = Array.from({ length: pieces }, (_, i) => flat.slice(2 * i, 2 * i + 2));
-  const inside = ([row, column], length) => row + length <= h && column + length <= w;
-  const bits = 4 * Math.ceil(Math.ceil(n / 8) / 3); // letters of base64
-  const whole = digit < model.get("digits").byteLength / 64 && side >= SIDES[0] && side <= SIDES[1] && scraps <= pieces &&
-    noise <= NOISES[1] && inside([top, left], side) && scrap_places.every((place) => inside(place, SCRAP)) &&
-    (paint === "" || (/^[\w-]+={0,2}$/.test(paint) && paint.length === bits));
-  return whole ? { digit, place: [top, left], side, scraps, noise, scrap_places, paint } : null;
+  const canvas = { digit, place: [top, left], side, scraps, noise, scrap_places, paint }, accepts = makeChoices(model);
+  const whole = Object.entries(canvas).every(([name, value]) => accepts[name](value)) && top + side <= h && left + side <= w;
+  return whole ? canvas : null;
 }

@@ -87,8 +87,8 @@ function followAddress(model, put) {
   };
 }
 
-function render({ model, el }) {
-  const root = adopt(model, el);
+function render({ model: given, el }) {
+  const root = adopt(given, el), model = guard(given, makeChoices(given));
   const [h, w] = model.get("size"), colours = bytes(model.get("colours"));
   const paint = makePainter(model);
   const picture = makeCanvas(hole(root, "picture"), w, h, { role: "application", tabindex: "0" });

@@ -80,15 +80,17 @@ class Playground(LivingFigure):
     start = traitlets.Dict().tag(sync=True)  # the canvas at first
     colours = traitlets.Bytes().tag(sync=True)  # 256 × RGB
     together = traitlets.Bool().tag(sync=True)
-    digit = Whole().tag(sync=True)
-    place = traitlets.List(Whole()).tag(sync=True)
-    side = Whole().tag(sync=True)
-    scraps = Whole().tag(sync=True)
-    scrap_places = traitlets.List(traitlets.List(Whole())).tag(sync=True)
-    noise = Whole().tag(sync=True)
-    paint = traitlets.Unicode().tag(sync=True)  # a bit a pixel, in base64 for URLs
-    network = Whole().tag(sync=True)
-    query = Whole(None, allow_none=True).tag(sync=True)
+    digit = Whole().tag(sync=True, changes=True)
+    place = traitlets.List(Whole()).tag(sync=True, changes=True)
+    side = Whole().tag(sync=True, changes=True)
+    scraps = Whole().tag(sync=True, changes=True)
+    scrap_places = traitlets.List(traitlets.List(Whole())).tag(sync=True, changes=True)
+    noise = Whole().tag(sync=True, changes=True)
+    paint = traitlets.Unicode().tag(
+        sync=True, changes=True
+    )  # a bit a pixel, in base64 for URLs
+    network = Whole().tag(sync=True, changes=True)
+    query = Whole(None, allow_none=True).tag(sync=True, changes=True)
 
     def __init__(
         self,

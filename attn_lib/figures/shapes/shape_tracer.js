@@ -26,9 +26,9 @@ function makeSection(details, choose) {
   };
 }
 
-function render({ model, el }) {
-  const root = adopt(model, el);
-  const said = model.get("said");
+function render({ model: given, el }) {
+  const root = adopt(given, el), said = given.get("said");
+  const model = guard(given, { step: below(said.length) });
   const choose = (step) => tell(model, "step", step);
   const sections = holes(root, "section").map((details) => makeSection(details, choose));
   const [words, before, next] = ["said", "before", "next"].map((name) => hole(root, name));

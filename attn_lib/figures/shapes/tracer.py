@@ -46,7 +46,7 @@ class ShapeTracer(LivingFigure):
     bar = Whole()  # how many the scale shows
     scale = traitlets.Unicode()  # the scale in words
     said = traitlets.List(traitlets.Unicode()).tag(sync=True)  # of each step, read aloud
-    step = Whole().tag(sync=True)
+    step = Whole().tag(sync=True, changes=True)
 
     def __init__(self, module: nn.Module, *inputs: Any, alt: str, step: int | None = None):
         walked = [pair for method in trace_shapes(module, *inputs) for pair in method.walk()]
