@@ -15,7 +15,7 @@ KNOWS = {
     "surgery": ({"mechanisms"}, {"torch"}),
     "instruments": ({"mechanisms"}, {"torch", "einops", "jaxtyping", "sympy"}),
     "data": (set(), {"torch", "einops", "jaxtyping", "numpy", "PIL", "scipy", "skimage", "sklearn", "torchvision"}),
-    "figures": ({"mechanisms", "instruments"}, {
+    "figures": ({"mechanisms", "instruments", "data"}, {
         "torch", "einops", "jaxtyping", "numpy", "PIL", "matplotlib", "sympy", "IPython", "anywidget", "ipywidgets", "traitlets",
     }),
     "lab": ({"mechanisms", "instruments", "data"}, {

@@ -7,9 +7,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from .files import open_picture
 from .located import LocatedImages
 from .photographs import square
 
@@ -89,9 +90,9 @@ class _Files:
     def __getitem__(self, index: int) -> tuple[Float[Tensor, "3 h w"], int]:
         path, label = self.files[index]
         try:
-            picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{path} is no picture that can be read: {error}") from error
+            picture = open_picture(path)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         return square(
             torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255, self.size
         ), label

@@ -1,7 +1,6 @@
 """What only a kernel can do, with plain widgets. The published page says in words what that would be."""
 
 import html
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from IPython.display import display
 from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .base import require_alt
@@ -106,14 +104,13 @@ def read_picture(content: bytes, longest: int) -> Float[Tensor, "3 h w"]:
     """The picture in a file, upright, its longer side at most `longest` pixels, values in [0, 1].
 
     Raises:
-        ValueError: it is no picture, a damaged one, or too large a one.
+        ValueError: as `attn_lib.data.files.open_picture`.
     """
-    try:
-        picture = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
-    except UnidentifiedImageError as error:
-        raise ValueError("no picture that can be read here; JPEG, PNG and WebP can") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"a picture that cannot be read: {error}") from error
+    from ..data.files import (
+        open_picture,  # which wants what `attn_lib.data` wants; figures do not
+    )
+
+    picture = open_picture(content)
     picture.thumbnail((longest, longest))
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255
 

@@ -74,7 +74,7 @@ def test_a_folder_without_pictures_is_refused(pets: Path, spoil, wanted: str):
 
 def test_a_picture_that_cannot_be_read_is_named(pets: Path):
     (pets / "cat" / "c.webp").write_bytes(b"RIFF")
-    with pytest.raises(ValueError, match=r"c\.webp is no picture that can be read"):
+    with pytest.raises(ValueError, match=r"c\.webp: no picture that can be read"):
         folder(pets)[torch.tensor([0])]
 
 
