@@ -52,6 +52,8 @@ class LivingFigure(anywidget.AnyWidget):
     phrases: ClassVar[Mapping[str, str]] = {}
     parts: ClassVar[Sequence[str]] = ()
     _made = False
+    # In ipywidgets 7 (Colab, Notebook 6) it would win over `_repr_mimebundle_`, and a saved notebook lose the still.
+    _ipython_display_ = None
     alt = traitlets.Unicode().tag(sync=True, changes=True)
     _skeleton: traitlets.List = traitlets.List().tag(sync=True)  # a page has it as HTML
 
@@ -72,7 +74,7 @@ class LivingFigure(anywidget.AnyWidget):
         if "name" in vars(cls):  # not in the class that traitlets derives for each instance
             cls.tag = cls.name.replace("_", "-")
             cls._esm = _file("common.js") + _script(cls)
-            cls._css = _file("common.css") + _own_file(cls, "css")
+            cls._css = theme_css(BY_HOST) + _file("common.css") + _own_file(cls, "css")
             traits = {n: t for n, t in vars(cls).items() if isinstance(t, traitlets.TraitType)}
             cls._stay = validates(*(n for n, t in traits.items() if _stays(t)))(_refuse)
             FIGURES.append(cls)
@@ -145,7 +147,9 @@ class LivingFigure(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         bundle, metadata = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
-        return bundle | {"text/html": self.to_html(), "text/plain": self.alt}, metadata
+        # Elsewhere than in the book nobody else brings the still its style.
+        style = "" if publishing() else f"<style>{self._css}</style>"
+        return bundle | {"text/html": style + self.to_html(), "text/plain": self.alt}, metadata
 
     def to_html(self) -> str:
         """The figure for a page: the same figure gives the same bytes."""
@@ -205,6 +209,15 @@ def _refuse(figure: LivingFigure, proposal):
     return proposal["value"]
 
 
+# A figure in a notebook: dark where its host says so, each in its own way; else as the reader's system asks for, but
+# in those that say that they are light, and in Notebook 6, which knows no other.
+BY_HOST = """
+:is(body[data-jp-theme-light=false], body.vscode-dark, body.vscode-high-contrast:not(.vscode-high-contrast-light),
+html[theme=dark], html[data-theme=dark], html.dark, body.dark) {{ {0} }}
+@media (prefers-color-scheme: dark) {{
+  html:not([theme], [data-theme]):not(:has(> body:is([data-jp-theme-light], [data-vscode-theme-kind], .notebook_app))) {{ {0} }}
+}}
+"""
 # A page of one figure, in the colours that the reader's system asks for.
 BY_SYSTEM = "@media (prefers-color-scheme: dark) {{ :root {{ {0} }} }}"
 ALONE = """

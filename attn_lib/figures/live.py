@@ -1,9 +1,11 @@
 """What only a kernel can do, with plain widgets. The published page says in words what that would be."""
 
 import html
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import anywidget
 import ipywidgets
 import numpy as np
 import torch
@@ -23,13 +25,24 @@ class LiveOnly:
         require_alt(about)
         self.widget, self.sentence = widget, f"Live only: {about} {WHERE}"
 
-    def _repr_mimebundle_(self, **kwargs) -> dict:
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
-        return {
+        bundle = {
             "application/vnd.jupyter.widget-view+json": view,
             "text/html": f'<p class="attn-figure attn-live-only">{html.escape(self.sentence)}</p>',
             "text/plain": self.sentence,
         }
+        return bundle, _metadata()
+
+
+def _metadata() -> dict:
+    """What Colab wants to know before it shows a figure inside a widget; elsewhere nothing."""
+    if "google.colab" not in sys.modules:
+        return {}
+    probe = anywidget.AnyWidget()
+    _, metadata = probe._repr_mimebundle_()  # type: ignore[misc]
+    probe.close()
+    return metadata
 
 
 def upload(

@@ -52,6 +52,8 @@ def show(fig: Figure, *, alt: str) -> None:
 def to_svg(fig: Figure, alt: str, window: Bbox | None = None) -> str:
     """`fig` as SVG for a page: black follows the page's text, the quantities' colours its theme.
 
+    A figure whose background is not white keeps it, and its colours.
+
     Args:
         fig: a finished matplotlib figure; it is closed.
         alt: what one sees in it, as in `show`.
@@ -61,28 +63,32 @@ def to_svg(fig: Figure, alt: str, window: Bbox | None = None) -> str:
         ValueError: `alt` says nothing, or is a file name.
     """
     require_alt(alt)
+    follows = fig.get_facecolor()[:3] == (1, 1, 1) or fig.get_facecolor()[3] == 0
     with mpl.rc_context(STYLE):
         buffer = io.StringIO()
         fig.savefig(
             buffer,
             format="svg",
-            transparent=True,
+            transparent=follows,
             bbox_inches=window or "tight",
             metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
         )
     plt.close(fig)
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace("#000000", "currentColor")
-    for name, (on_light, _) in QUANTITIES.items():
-        svg = svg.replace(on_light, f"var(--attn-{name}, {on_light})")
+    svg = svg[svg.index("<svg") :]
+    if follows:
+        svg = svg.replace("#000000", "currentColor")
+        for name, (on_light, _) in QUANTITIES.items():
+            svg = svg.replace(on_light, f"var(--attn-{name}, {on_light})")
     # A page has many plots: an id that nothing refers to ("axes_1") would only be there twice.
     wanted = set(re.findall(r"#([\w.]+)", svg))
     svg = re.sub(
         r'(<\w+) id="([^"]*)"', lambda tag: tag[0] if tag[2] in wanted else tag[1], svg
     )
     # Text elements name no colour and would be black: the root's fill is what they inherit.
+    fill = "currentColor" if follows else "black"
     return svg.replace(
-        "<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" fill="currentColor" ', 1
+        "<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" fill="{fill}" ', 1
     )
 
 

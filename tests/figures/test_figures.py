@@ -61,6 +61,16 @@ def test_a_plot_carries_its_words_and_follows_the_page_s_colours(shown):
     assert "a title" in svg, "text stays text"
 
 
+@pytest.mark.parametrize("look", ["dark_background", {"figure.facecolor": "#fffbe6"}])
+def test_a_plot_with_a_background_of_its_own_keeps_it_and_its_colours(shown, look):
+    with plt.style.context(look):
+        svg = displayed(shown, lambda: show(plot(), alt=ALT))["text/html"]
+    assert "currentColor" not in svg and "var(--attn" not in svg
+    background = {"dark_background": "#000000"}.get(str(look), "#fffbe6")
+    patch = svg[svg.index("patch_1") if "patch_1" in svg else svg.index("<path") :]
+    assert f"fill: {background}" in patch[:300]
+
+
 def test_the_same_plot_gives_the_same_bytes(shown):
     first, second = (displayed(shown, lambda: show(plot(), alt=ALT)) for _ in range(2))
     assert first == second

@@ -124,7 +124,8 @@ def test_bad_arguments_are_refused():
 @pytest.mark.pages
 def test_a_page_says_what_one_could_do_and_a_notebook_stores_only_that():
     about = "train <b> for a few steps."
-    bundle = retrain(int, about=about)._repr_mimebundle_()
+    bundle, metadata = retrain(int, about=about)._repr_mimebundle_()
+    assert metadata == {}
     assert about in bundle["text/plain"] and "&lt;b&gt;" in bundle["text/html"]
     assert len(bundle) == 3 and len(bundle["application/vnd.jupyter.widget-view+json"]) == 3
     page = (BUILT / "appendix" / "gallery.html").read_text()

@@ -97,6 +97,7 @@ function render({ model: given, el }) {
 
   model.get("images").forEach((src, which) => {
     const image = Object.assign(new Image(), { src });
+    image.onerror = () => root.append(build(["p", { role: "alert" }, PHRASES.missing]));
     image.onload = () => {
       const grey = toGrey(image, model.get("size"));
       panels.forEach((panel, i) => panel.image === which && made[i].setGrey(grey));

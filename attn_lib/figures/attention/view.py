@@ -49,6 +49,7 @@ PHRASES = {
     "low": "{name} {low}",
     "high": "{high}; half way along {quarter}",
     "box": "White box: the object.",
+    "missing": "The image did not load: only the weights are shown.",
     "weight": "weight",
     "gate": "gate",
 }
