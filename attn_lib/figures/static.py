@@ -63,7 +63,8 @@ def to_svg(fig: Figure, alt: str, window: Bbox | None = None) -> str:
         ValueError: `alt` says nothing, or is a file name.
     """
     require_alt(alt)
-    follows = fig.get_facecolor()[:3] == (1, 1, 1) or fig.get_facecolor()[3] == 0
+    *background, opacity = mpl.colors.to_rgba(fig.get_facecolor())
+    follows = background == [1, 1, 1] or opacity == 0
     with mpl.rc_context(STYLE):
         buffer = io.StringIO()
         fig.savefig(
