@@ -24,6 +24,7 @@ MISSING = BUILD / "missing"  # what `make test` says again at its end
 DEBIAN_CLOTHES = Path("/usr/share/datasets/fashion-mnist")
 OWN_CLOTHES = Path("~/.cache/attn_lib").expanduser()  # where attn_lib.data looks
 BROWSERS = (
+    "chromium-headless-shell",  # no windows, no menus: a page opens in two thirds of the time
     "chromium",
     "chromium-browser",
     "google-chrome",
@@ -109,7 +110,7 @@ NEEDS = (
         chromium,
         "the tests of pages and figures",
         {
-            "apt-get": "chromium libatomic1",
+            "apt-get": "chromium-headless-shell libatomic1 | chromium libatomic1",
             "dnf": "chromium libatomic",
             "brew": "--cask chromium",
         },
@@ -171,7 +172,8 @@ def ladder(need: Need) -> Iterator[list[str]]:
     if packages and before is not None:
         if manager() == "apt-get":
             yield [*before, "apt-get", "update", "-q"]
-        yield [*before, *INSTALL[manager()].split(), *packages.split()]
+        for choice in packages.split(" | "):
+            yield [*before, *INSTALL[manager()].split(), *choice.split()]
 
 
 def fetch(need: Need, log) -> bool:
