@@ -92,7 +92,7 @@ class Need:
         name: what it is.
         find: where it is, or something false.
         without: what is skipped where it is missing.
-        packages: that bring it, by package manager.
+        packages: that bring it, by package manager; " | " stands between choices.
         download: a command that fetches a copy for this user alone.
     """
 
@@ -210,7 +210,8 @@ def fetch(need: Need, log) -> bool:
 
 
 def loud(need: Need) -> str:
-    packages = need.packages.get(manager() or "", " or ".join(need.packages.values()))
+    first = {name: choices.split(" | ")[0] for name, choices in need.packages.items()}
+    packages = first.get(manager() or "", " or ".join(first.values()))
     how = f"{INSTALL[manager()]} {packages}" if manager() in need.packages else packages
     return (
         f"!!! NO {need.name.upper()}: {need.without} are SKIPPED. Install it: {how}. "

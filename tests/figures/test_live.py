@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from places import ROOT
 from playwright.sync_api import Page, expect
@@ -201,3 +202,16 @@ def test_training_shows_its_progress_and_its_result(lab):
     expect(output(lab, 3)).to_contain_text("trained for 7 steps")
     expect(output(lab, 3)).to_contain_text("7/7")
     expect(output(lab, 3).get_by_role("button", name="Train anew")).to_be_enabled()
+
+
+def test_all_is_read_with_ease_in_the_dark(lab):
+    """The last of these tests: from here on the theme is another."""
+    lab.evaluate(
+        "jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
+    )
+    lab.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
+    expect(output(lab, 0).locator(".attn-living")).to_be_visible()
+    figures = {"include": [[".jp-OutputArea .attn-living"]]}
+    found = Axe().run(lab, figures, {"runOnly": ["color-contrast"]})
+    assert found.response["passes"], "something is read"
+    assert found.violations_count == 0, found.generate_report()
