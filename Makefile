@@ -21,7 +21,7 @@ SUMMARY := --show '[0-9]+ (passed|failed|errors?)\b.* in '
 
 TORCH := 2.13.0
 
-.PHONY: book test quick style machine beside bench gpu evidence outputs pdf epub audit colab format hooks lock clean
+.PHONY: book test quick style machine beside drill bench gpu evidence outputs pdf epub audit colab format hooks lock clean
 
 book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
@@ -76,6 +76,14 @@ beside:
 	@$(STEP) "install torch $(TORCH)" .venv-$(TORCH)/bin/python -m pip install --disable-pip-version-check \
 	  torch==$(TORCH) torchvision ".[test]"
 	@$(STEP) $(SUMMARY) "tests beside torch $(TORCH)" .venv-$(TORCH)/bin/python -m pytest -m "not pages" tests
+
+# The notebooks as strangers run them, beside packages of their own: make drill WITH="torch==2.9.1 ipywidgets==7.7.1"
+drill:
+	@rm -rf _build/drill && $(PYTHON) -m venv _build/drill
+	@$(STEP) "install $(WITH)" _build/drill/bin/python -m pip install --disable-pip-version-check \
+	  $(WITH) ".[all]" ipykernel nbclient nbformat
+	@cd _build && env -u PYTHONPATH $(PYTHON) ../.ci/step --show '.* figures, .*' "drill" \
+	  drill/bin/python ../book/_ext/drill.py $(NOTEBOOKS:%=../%)
 
 # Run the notebooks anew and store the text that tests compare.
 outputs: .venv/.ready
