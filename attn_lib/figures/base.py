@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from .colours import theme_css
+from .colours import ALONE, BY_HOST, BY_SYSTEM, theme_css
 from .skeleton import Tree, to_html
 from .traits import validates
 
@@ -207,26 +207,6 @@ def _refuse(figure: LivingFigure, proposal):
             f"{name} is what the figure was made of, and stays; make another figure"
         )
     return proposal["value"]
-
-
-# A figure in a notebook: dark where its host says so, each in its own way; else as the reader's system asks for, but
-# in those that say that they are light, and in Notebook 6, which knows no other.
-BY_HOST = """
-:is(body[data-jp-theme-light=false], body.vscode-dark, body.vscode-high-contrast:not(.vscode-high-contrast-light),
-html[theme=dark], html[data-theme=dark], html.dark, body.dark) {{ {0} }}
-@media (prefers-color-scheme: dark) {{
-  html:not([theme], [data-theme]):not(:has(> body:is([data-jp-theme-light], [data-vscode-theme-kind], .notebook_app))) {{ {0} }}
-}}
-"""
-# A page of one figure, in the colours that the reader's system asks for.
-BY_SYSTEM = "@media (prefers-color-scheme: dark) {{ :root {{ {0} }} }}"
-ALONE = """
-:root { color-scheme: light dark; --pst-color-background: Canvas; }
-body {
-  margin: 1rem auto; max-width: 60rem; padding: 0 1rem;
-  font: 16px/1.5 system-ui, sans-serif; background: Canvas; color: CanvasText;
-}
-"""
 
 
 def publishing() -> bool:

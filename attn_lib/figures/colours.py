@@ -17,6 +17,25 @@ QUANTITIES = {
 # Perceptually uniform, ordered by lightness for colour-blind readers, and seen on black at its lower end.
 COLOUR_MAP = "plasma"
 
+# A figure in a notebook: dark where its host says so, each in its own way; else as the reader's system asks for, but
+# in those that say that they are light, and in Notebook 6, which knows no other.
+BY_HOST = """
+:is(body[data-jp-theme-light=false], body.vscode-dark, body.vscode-high-contrast:not(.vscode-high-contrast-light),
+html[theme=dark], html[data-theme=dark], html.dark, body.dark) {{ {0} }}
+@media (prefers-color-scheme: dark) {{
+  html:not([theme], [data-theme]):not(:has(> body:is([data-jp-theme-light], [data-vscode-theme-kind], .notebook_app))) {{ {0} }}
+}}
+"""
+# A page of one figure, in the colours that the reader's system asks for.
+BY_SYSTEM = "@media (prefers-color-scheme: dark) {{ :root {{ {0} }} }}"
+ALONE = """
+:root { color-scheme: light dark; --pst-color-background: Canvas; }
+body {
+  margin: 1rem auto; max-width: 60rem; padding: 0 1rem;
+  font: 16px/1.5 system-ui, sans-serif; background: Canvas; color: CanvasText;
+}
+"""
+
 
 def colour_table() -> bytes:
     """The colour map as a script reads it: 256 × RGB."""

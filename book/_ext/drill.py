@@ -61,7 +61,10 @@ def main() -> None:
     os.environ.pop("PYTHONPATH", None)
     for name in sys.argv[1:]:
         begun = time.monotonic()
-        print(f"{Path(name).stem:28} {run(Path(name))}, {time.monotonic() - begun:.0f} s", flush=True)
+        print(
+            f"{Path(name).stem:28} {run(Path(name))}, {time.monotonic() - begun:.0f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
