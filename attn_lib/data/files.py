@@ -21,13 +21,12 @@ def open_picture(file: str | Path | bytes) -> Image.Image:
     """
     source = io.BytesIO(file) if isinstance(file, bytes) else file
     try:
-        picture = Image.open(source)
-        picture.load()
+        with Image.open(source) as picture:
+            upright = ImageOps.exif_transpose(picture)
     except UnidentifiedImageError as error:
         raise ValueError("no picture that can be read here; JPEG, PNG and WebP can") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"a picture that cannot be read: {error}") from error
-    upright = ImageOps.exif_transpose(picture)
     if upright.mode == "F" or upright.mode.startswith("I"):
         return _scaled(np.asarray(upright), 1 if upright.mode == "F" else 65_535)
     if upright.has_transparency_data:

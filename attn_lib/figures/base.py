@@ -75,8 +75,8 @@ class LivingFigure(anywidget.AnyWidget):
             cls.tag = cls.name.replace("_", "-")
             cls._esm = _file("common.js") + _script(cls)
             cls._css = theme_css(BY_HOST) + _file("common.css") + _own_file(cls, "css")
-            traits = {n: t for n, t in vars(cls).items() if isinstance(t, traitlets.TraitType)}
-            cls._stay = validates(*(n for n, t in traits.items() if _stays(t)))(_refuse)
+            if names := [name for name, each in vars(cls).items() if _stays(each)]:
+                cls._stay = validates(*names)(_refuse)
             FIGURES.append(cls)
         super().__init_subclass__(**kwargs)
 
@@ -195,8 +195,10 @@ class LivingFigure(anywidget.AnyWidget):
         }
 
 
-def _stays(trait: traitlets.TraitType) -> bool:
-    return trait.metadata.get("sync", False) and not trait.metadata.get("changes", False)
+def _stays(declared: object) -> bool:
+    if not isinstance(declared, traitlets.TraitType):
+        return False
+    return bool(declared.metadata.get("sync")) and not declared.metadata.get("changes")
 
 
 def _refuse(figure: LivingFigure, proposal):

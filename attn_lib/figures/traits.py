@@ -39,7 +39,7 @@ class Whole(traitlets.Int):
     """A whole number, also NumPy's, PyTorch's, and a slider's 7.0; a truth value is none."""
 
     def validate(self, obj, value):
-        value = _plain(self, obj, value)
+        value = _number(self, obj, value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         return super().validate(obj, value)
@@ -49,13 +49,17 @@ class Number(traitlets.Float):
     """A number, also NumPy's and PyTorch's; a truth value is none."""
 
     def validate(self, obj, value):
-        return super().validate(obj, _plain(self, obj, value))
+        return super().validate(obj, _number(self, obj, value))
 
 
-def _plain(trait: traitlets.TraitType, obj: traitlets.HasTraits, value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What a scalar of NumPy or PyTorch holds; all else as it is."""
     if isinstance(value, np.generic | np.ndarray | Tensor) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, bool):
+        return value.item()
+    return value
+
+
+def _number(trait: traitlets.TraitType, obj: traitlets.HasTraits, value: Any) -> Any:
+    if isinstance(value := plain(value), bool):
         trait.error(obj, value)
     return value

@@ -207,3 +207,25 @@ def test_sizes_are_those_of_the_pictures():
     assert size_of(plt.figure(figsize=(3, 2))) == (3, 2)
     assert size_of(torch.zeros(3, 4, 5)) == {"": (4, 5)}
     plt.close("all")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(3),
+        torch.arange(3),
+        list(np.arange(3)),
+        np.linspace(0, 1, 3),
+        np.array([True, False]),
+    ],
+)
+def test_numbers_of_numpy_and_torch_are_offered_as_python_s(values):
+    got = []
+    figure = explore(
+        lambda k: got.append(k) or torch.zeros(3, 4, 4),
+        alt=lambda k: "A black square for each value.",
+        k=values,
+        live={"k": values[-1:]},
+    )
+    assert [type(each) for each in figure.offered[0]] == [type(values[0].item())] * len(values)
+    assert got == [each.item() for each in values]

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,3 +204,31 @@ def test_the_living_figure_follows_its_words(make: Callable, alone):
         page.locator(".attn-living").get_attribute("aria-label")
         == "What one sees is now said otherwise."
     )
+
+
+def test_a_figure_of_choices_alone_is_one(monkeypatch, tmp_path: Path):
+    """Somebody's own, beside its script, with nothing that stays."""
+    monkeypatch.setattr("attn_lib.figures.base.FIGURES", [])
+    monkeypatch.setattr("attn_lib.figures.base._own_file", lambda *_: "export default {};")
+
+    class Own(LivingFigure):
+        name = "own"
+        count = Whole().tag(sync=True, changes=True)
+
+        def skeleton(self, live: bool = False):
+            return ["p", {}, str(self.count)]
+
+    figure = Own(alt="A number that one may change.")
+    figure.count = 3
+    assert "<p>3</p>" in figure.to_html()
+
+
+def test_a_picture_that_does_not_load_is_said(alone):
+    """As where a host's policy refuses pictures within a page."""
+    figure = attention()
+    page = alone(
+        figure, page_script().replace("{ src }", "{ src: 'data:image/webp;base64,AAAA' }")
+    )
+    said = page.get_by_role("alert")
+    said.first.wait_for()
+    assert said.first.inner_text() == figure.phrases["missing"]

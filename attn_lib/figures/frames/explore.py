@@ -3,7 +3,7 @@
 import itertools
 import math
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ..base import LivingFigure, require_alt
 from ..skeleton import Tree, controls, hint, root, select, slider
-from ..traits import validates
+from ..traits import plain, validates
 from .frames import common_window, plot, size_of, to_pictures
 
 SHORT = 3  # values that a list shows as well as a slider
@@ -23,9 +23,9 @@ def explore(
     fn: Callable,
     *,
     alt: str | Callable[..., str],
-    live: Mapping[str, Sequence] | None = None,
+    live: Mapping[str, Iterable] | None = None,
     budget: int = 150_000,
-    **grid: Sequence,
+    **grid: Iterable,
 ) -> "FrameExplorer":
     """Let the reader choose the arguments of `fn`: `explore(plot, alt=…, strength=[0.1, 0.2], patch=[3, 5])`.
 
@@ -40,13 +40,17 @@ def explore(
         live: further values of some arguments, offered only where a kernel can call `fn` for them.
         budget: the most bytes that a reader of a book's page may have to load for this figure, compressed;
             elsewhere nothing is refused.
-        grid: the values of each argument: text, numbers, or True and False. The first of each come first.
+        grid: the values of each argument: text, numbers (NumPy's and PyTorch's, too), or True and False. The first of each come first.
 
     Raises:
         ValueError: there is nothing to choose, a value cannot be offered, a frame has no words or
             another size than the first, or the frames weigh more than the budget.
     """
-    figure = FrameExplorer(fn, alt, {name: list(values) for name, values in grid.items()}, live)
+    offered, more = (
+        {name: [plain(value) for value in values] for name, values in each.items()}
+        for each in (grid, live or {})
+    )
+    figure = FrameExplorer(fn, alt, offered, more)
     figure.require_budget(
         budget,
         f"its {len(figure.frames)} frames are too many or too large; give fewer values, smaller pictures "
