@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..base import to_data_url, to_picture
 from ..colours import colour_bar
-from ..skeleton import Tree, checkbox, controls, hint, slider
+from ..skeleton import Tree, button, checkbox, controls, hint, slider
 from .faults import FACTORS
 from .view import PHRASES as SAID
 
@@ -39,6 +39,8 @@ PHRASES = SAID | {
     "cost": "{before} of {count} held-out digits are right as trained, {after} with this fault. Answers that differ: {changed}.",
     "counting": "Counting: {seen} of {count} held-out digits.",
     "unbroken": "{before} of {count} held-out digits are right. Choose what goes wrong.",
+    "differing": "Next answer that differs",
+    "own_scale": "Each map has its own scale.",
     "fault_hint": "Guess what a fault costs, then choose it.",
     "shown": "a {name} among scraps, held out from training",
 }
@@ -93,7 +95,7 @@ def image_controls(scene: int, count: int, query: bool | None) -> Tree:
     said = say("scene", number=scene + 1, count=count)
     made = [slider("scene", say("scene_label"), (1, count), scene + 1, said)]
     made += [checkbox("one-query", say("query_label"), query)] if query is not None else []
-    return controls(*made)
+    return controls(*made, button("differing", say("differing")))
 
 
 def tally(fault: str, cost: Cost) -> Tree:
@@ -145,4 +147,10 @@ def foot() -> Tree:
     """What one can do, and what the colours mean."""
     low, high = ["span", {}, say("low")], ["span", {}, say("high")]
     scale: list[Any] = ["div", {"class": "attn-scale"}, low, " ", colour_bar(), " ", high]
-    return ["div", {"class": "attn-foot"}, hint(say("fault_hint")), scale]
+    return [
+        "div",
+        {"class": "attn-foot"},
+        hint(say("fault_hint")),
+        scale,
+        ["span", {}, say("own_scale")],
+    ]

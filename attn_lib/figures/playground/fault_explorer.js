@@ -2,6 +2,7 @@
 
 const SLICE = 12; // milliseconds of a frame for networks: what is not done by then goes on in the next
 
+const CHOICES = ["fault", "factor", "scene"];
 const best = (logits) => (logits.every(Number.isFinite) ? logits.indexOf(Math.max(...logits)) : -1);
 const faultName = (fault) => PHRASES[fault || "fault"];
 
@@ -49,7 +50,14 @@ function makeRunner(model, scenes) {
     return answers[i];
   }
 
-  return { say, answer };
+  // The next scene, as far as answers are known, to which the fault gives another; else the one where one was.
+  function differing(fault, factor, i) {
+    const [before, after] = [network("", 1), network(fault, factor)].map(({ answers }) => answers);
+    const next = scenes.map((_, step) => (i + 1 + step) % scenes.length);
+    return next.find((at) => after[at] !== undefined && after[at] !== before[at]) ?? i;
+  }
+
+  return { say, answer, differing };
 }
 
 // The bars and the words that count right answers.
@@ -118,7 +126,7 @@ function render({ model: given, el }) {
   }
 
   function* work() {
-    const [fault, factor, scene] = ["fault", "factor", "scene"].map(model.get);
+    const [fault, factor, scene] = CHOICES.map(model.get);
     yield* showScene(fault, factor, scene);
     counted = { before: 0, after: 0, changed: 0, seen: 0 };
     for (const [i, { answer }] of scenes.entries()) {
@@ -159,6 +167,10 @@ function render({ model: given, el }) {
       preview = query;
       update();
     });
+  hole(root, "differing").addEventListener("click", () => {
+    const [fault, factor, scene] = CHOICES.map(model.get);
+    tell(model, "scene", runner.differing(fault, factor, scene));
+  });
   for (const name of Object.keys(accepts)) model.on(`change:${name}`, update);
   update();
   // Nothing is computed before the figure is near the window.

@@ -133,7 +133,15 @@ def _even_weights(layer: Any, _: float) -> Any:
 def _another_image(layer: Any, _: float) -> Any:
     """Of the image before it in the batch."""
     own = type(layer)
-    return _changed(layer, attention=lambda self, x: own.attention(self, x.roll(1, dims=0)))
+
+    def attention(self, x: Tensor) -> Tensor:
+        return own.attention(self, x.roll(1, dims=0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        own.forward(self, x.roll(1, dims=0))  # for whoever records the gates of its parts
+        return self.reweight(x, self.attention(x))
+
+    return _changed(layer, attention=attention, forward=forward)
 
 
 def _scores_times(layer: Any, factor: float) -> Any:
