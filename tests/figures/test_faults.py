@@ -161,6 +161,8 @@ def test_each_fault_of_cbam_is_what_its_name_says():
         assert torch.allclose(
             planted(layer, "channel_gate_lost")(x), sound.spatial(x), atol=1e-6
         )
+        twice = planted(layer, "sigmoid_twice").channel.attention(x)
+        assert torch.allclose(twice, sound.channel.attention(x).sigmoid())
         stacked = torch.stack([x.mean(1), x.amax(1)], 1)
         gates = sound.spatial.norm(sound.spatial.conv(stacked)).sigmoid()
         assert torch.allclose(

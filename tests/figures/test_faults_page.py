@@ -65,7 +65,7 @@ def test_the_next_answer_that_differs_is_found(visit, playgrounds):
 
 def test_keys_alone_do_everything(visit, playgrounds):
     page = opened(visit, playgrounds, "small_broken")
-    page.get_by_label("nothing").focus()
+    page.get_by_role("radio", name="nothing").focus()
     for _ in range(3):
         page.keyboard.press("ArrowDown")
     assert state(page, "fault") == "reshaped_output"

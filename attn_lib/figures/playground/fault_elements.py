@@ -23,6 +23,7 @@ PHRASES = SAID | {
     "nothing_added": "γ = 0",
     "even_weights": "even weights",
     "average_is_max": "average pool is a max pool",
+    "sigmoid_twice": "sigmoid of a sigmoid",
     "channel_gate_lost": "channel gate lost on the way",
     "averages_first": "average and maximum swapped",
     "even_channels": "even channel gates",

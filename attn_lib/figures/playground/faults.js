@@ -13,6 +13,7 @@ const FAULTS = {
   nothing_added: () => ({ added: 0 }),
   even_weights: () => ({ factor: 0 }),
   average_is_max: () => ({ pools: ["max", "max"] }),
+  sigmoid_twice: () => ({ ofChannels: (gates) => gates.map(sigmoid) }),
   channel_gate_lost: () => ({ ofChannels: (gates) => gates.fill(1) }),
   averages_first: () => ({ planes: [1, 0] }),
   even_channels: () => ({ ofChannels: even }),

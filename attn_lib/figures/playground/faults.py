@@ -192,6 +192,7 @@ FAULTS: Mapping[str, Fault] = {
     "nothing_added": Fault(_is_relation, _nothing_added),
     "even_weights": Fault(_has_softmax, _even_weights),
     "average_is_max": Fault(_is_cbam, _average_is_max, "channel"),
+    "sigmoid_twice": Fault(_is_cbam, _gates("channel", torch.sigmoid), "channel"),
     "channel_gate_lost": Fault(_is_cbam, _gates("channel", torch.ones_like), "spatial"),
     "averages_first": Fault(_is_cbam, _averages_first, "spatial"),
     "even_channels": Fault(_is_cbam, _gates("channel", _even), "channel"),
