@@ -257,16 +257,14 @@ def _file(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def _folder(figure: type[LivingFigure]) -> Path:
-    return Path(sys.modules[figure.__module__].__file__ or "").parent
-
-
 def _own_file(figure: type[LivingFigure], kind: str, stem: str = "") -> str:
-    return (_folder(figure) / f"{stem or figure.name}.{kind}").read_text(encoding="utf-8")
+    folder = Path(sys.modules[figure.__module__].__file__ or "").parent
+    return (folder / f"{stem or figure.name}.{kind}").read_text(encoding="utf-8")
 
 
 def _styles(figure: type[LivingFigure]) -> list[str]:
-    styled = [part for part in figure.parts if (_folder(figure) / f"{part}.css").is_file()]
+    folder = Path(sys.modules[figure.__module__].__file__ or "").parent
+    styled = [part for part in figure.parts if (folder / f"{part}.css").is_file()]
     return [_own_file(figure, "css", stem) for stem in (*styled, figure.name)]
 
 

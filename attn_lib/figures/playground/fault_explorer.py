@@ -153,8 +153,8 @@ class FaultExplorer(LivingFigure):
         """What a fault costs, of all scenes; None takes the one that is chosen."""
         answer = torch.tensor([each.canvas.digit // self._each for each in self._scenes])
         before, after = self._answers(""), self._answers(self.fault if fault is None else fault)
-        right = (int((said == answer).sum()) for said in (before, after))
-        return Cost(len(answer), *right, changed=int((before != after).sum()))
+        right, still = (int((said == answer).sum()) for said in (before, after))
+        return Cost(len(answer), right, still, changed=int((before != after).sum()))
 
     def _answers(self, fault: str) -> Tensor:
         key = fault, self.factor if fault == "scores_times" else 1.0

@@ -172,7 +172,7 @@ def _gates(part: str, change: Callable[[Tensor], Tensor]) -> Callable[[CBAM, flo
     """CBAM with other gates in one of its parts."""
 
     def planted(layer: CBAM, _: float) -> CBAM:
-        gate = layer.get_submodule(part)
+        gate: Any = layer.get_submodule(part)
         own = type(gate)
         _changed(gate, attention=lambda self, x: change(own.attention(self, x)))
         return layer

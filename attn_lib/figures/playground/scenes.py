@@ -40,8 +40,10 @@ def _scene(
     place = rng.integers(np.array(size) - side + 1).tolist()
     canvas = Canvas(digit, place, side, SCRAPS, parts.places[:SCRAPS], NOISE, paint="")
     rolled = np.roll(pattern, (down, right), (1, 2))
-    few = {"scraps": parts.scraps[:SCRAPS], "places": parts.places[:SCRAPS]}
-    return Scene(replace(parts, pattern=rolled, **few), canvas, (down, right))
+    shown = replace(
+        parts, pattern=rolled, scraps=parts.scraps[:SCRAPS], places=parts.places[:SCRAPS]
+    )
+    return Scene(shown, canvas, (down, right))
 
 
 def pack(scenes: list[Scene]) -> bytes:
