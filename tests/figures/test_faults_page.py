@@ -70,7 +70,7 @@ def test_keys_alone_do_everything(visit, playgrounds):
         page.keyboard.press("ArrowDown")
     assert state(page, "fault") == "reshaped_output"
     page.keyboard.press("Enter")  # a form of its own goes nowhere
-    page.get_by_label("Factor").focus()
+    page.get_by_role("slider", name="Factor").focus()
     page.keyboard.press("ArrowLeft")
     assert (state(page, "factor"), state(page, "fault")) == (2, "scores_times")
     page.locator("[data-hole=scene]").focus()

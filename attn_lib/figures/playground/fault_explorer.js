@@ -95,7 +95,7 @@ function makeControls(model, root) {
     tell(model, "fault", "scores_times");
   };
   add("factor", chooseFactor, () => FACTORS.indexOf(model.get("factor")), (place) => fill(PHRASES.factor, { factor: FACTORS[place] }));
-  add("scene", (number) => tell(model, "scene", number - 1), () => model.get("scene"), (number) => fill(PHRASES.scene, { number, count }));
+  add("scene", (number) => tell(model, "scene", number - 1), () => model.get("scene") + 1, (number) => fill(PHRASES.scene, { number, count }));
   add("one-query", (on) => tell(model, "query", on ? centre(model, model.get("size").map((length) => Math.ceil(length / 4))) : null), () => model.get("query") !== null);
   return () => follow.forEach((each) => each());
 }
@@ -112,12 +112,12 @@ function render({ model: given, el }) {
   const runner = makeRunner(given, scenes), showTally = makeTally(root, scenes), showControls = makeControls(model, root);
   let preview = null, near = false, framed = false, working = null, counted = null;
 
-  function* showScene(fault, factor, i) {
+  function* showScene(fault, factor, i, query) {
     const { canvas, answer, image: paint } = scenes[i], image = paint();
     picture.context.putImageData(toPixels(image), 0, 0);
     picture.canvas.setAttribute("aria-label", fill(PHRASES.shown, { name: model.get("classes")[answer] }));
     picture.show();
-    const layers = [spec[SHOWN_PARTS[fault]] ?? spec], query = preview ?? model.get("query");
+    const layers = [spec[SHOWN_PARTS[fault]] ?? spec];
     const titles = [PHRASES.trained, fill(PHRASES.faulty, { fault: faultName(fault) })];
     for (const [which, own] of ["", fault].entries()) {
       const said = yield* runner.say(own, factor, i);
@@ -125,9 +125,8 @@ function render({ model: given, el }) {
     }
   }
 
-  function* work() {
-    const [fault, factor, scene] = CHOICES.map(model.get);
-    yield* showScene(fault, factor, scene);
+  function* work([fault, factor, scene], query) {
+    yield* showScene(fault, factor, scene, query);
     counted = { before: 0, after: 0, changed: 0, seen: 0 };
     for (const [i, { answer }] of scenes.entries()) {
       const before = yield* runner.answer("", 1, i), after = yield* runner.answer(fault, factor, i);
@@ -154,7 +153,7 @@ function render({ model: given, el }) {
 
   // What was begun is left: all that it computed is kept.
   function update() {
-    working = work();
+    working = work(CHOICES.map(model.get), preview ?? model.get("query"));
     counted = null;
     showControls();
     hole(root, "tally").setAttribute("aria-busy", "true");
