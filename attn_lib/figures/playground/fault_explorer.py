@@ -144,13 +144,32 @@ class FaultExplorer(LivingFigure):
         return self._images
 
     def broken(self, fault: str | None = None) -> nn.Module:
-        """A copy of the network with a fault; None takes the one that is chosen, "" is none."""
-        return plant(
-            self._network, self.where, self.fault if fault is None else fault, self.factor
-        )
+        """A copy of the network with a fault.
+
+        Args:
+            fault: one of `faults`, or "" for none; None takes the one that is chosen.
+
+        Raises:
+            ValueError: the layer cannot have it.
+        """
+        fault = self.fault if fault is None else fault
+        if fault not in ("", *self.faults):
+            raise ValueError(f"no fault {fault!r}; there are {', '.join(self.faults)}")
+        return plant(self._network, self.where, fault, self.factor)
 
     def cost(self, fault: str | None = None) -> Cost:
-        """What a fault costs, of all scenes; None takes the one that is chosen."""
+        """What a fault costs, of all scenes.
+
+        Args:
+            fault: as for `broken`.
+
+        Returns:
+            `count` of the scenes; how many are right as trained, `before`, and with the fault, `after`; and to how
+            many the answers differ, `changed`.
+
+        Raises:
+            ValueError: the layer cannot have it.
+        """
         answer = torch.tensor([each.canvas.digit // self._each for each in self._scenes])
         before, after = self._answers(""), self._answers(self.fault if fault is None else fault)
         right, still = (int((said == answer).sum()) for said in (before, after))
