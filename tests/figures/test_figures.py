@@ -144,10 +144,11 @@ from test_attention_explorer import many
 from test_channel_explorer import gates, shares
 from test_cost_explorer import explorer
 from test_explore import curves, squares
-from test_skeleton import play, play_together
+from test_skeleton import break_it, play, play_together
 from test_tracer import tracer
 
-made = [many(links=3), gates(), shares(), explorer(), curves(), squares(), tracer(), play(), play_together()]
+made = [many(links=3), gates(), shares(), explorer(), curves(), squares(), tracer(), play()]
+made += [play_together(), break_it()]
 """
 
 

@@ -12,7 +12,10 @@ import pytest
 import torch
 import traitlets
 from test_skeleton import (
+    WORKING,
     attention,
+    break_cbam,
+    break_it,
     costs,
     frames,
     gates,
@@ -26,7 +29,18 @@ from attn_lib.figures import LivingFigure
 from attn_lib.figures.base import FIGURES, page_script
 from attn_lib.figures.traits import BadValue, Number, Whole
 
-MAKERS = (attention, half_gates, frames, gates, shares, shapes, costs, play)
+MAKERS = (
+    attention,
+    half_gates,
+    frames,
+    gates,
+    shares,
+    shapes,
+    costs,
+    play,
+    break_it,
+    break_cbam,
+)
 # For tests after which it is as before: it takes longer to make than to ask.
 the_one = cache(lambda make: make())
 as_page = cache(lambda make: the_one(make).to_html())
@@ -146,7 +160,7 @@ SETTING = """async ([tag, name, values]) => {
   const figure = document.querySelector(tag), old = figure.model.get(name);
   const seen = () => figure.querySelector(".attn-living").outerHTML + [...figure.querySelectorAll("canvas")].map(canvas => canvas.toDataURL());
   const settled = async () => {
-    for (let i = 0; i < 2 || figure.querySelector("[data-tool]:not([data-shown])"); i++) await new Promise(requestAnimationFrame);
+    for (let i = 0; i < 2 || figure.querySelector("WORKING"); i++) await new Promise(requestAnimationFrame);
   };
   await settled();
   const before = seen();
@@ -156,7 +170,7 @@ SETTING = """async ([tag, name, values]) => {
   figure.model.set(name, old);
   await settled();
   return kept;
-}"""
+}""".replace("WORKING", WORKING)
 
 
 @pytest.mark.parametrize("make", MAKERS)
