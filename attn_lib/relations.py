@@ -157,7 +157,7 @@ class WindowAttention(AttentionModule):
         self.register_buffer("offsets", offsets, persistent=False)
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b windows heads n n"]:
-        return self._weights(x, *self._cut(x, self.query, self.key))
+        return self.weigh(x, *self._cut(x, self.query, self.key))
 
     def reweight(
         self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b windows heads n n"]
@@ -167,7 +167,7 @@ class WindowAttention(AttentionModule):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         query, key, value = self._cut(x, self.query, self.key, self.value)
-        return self._added(x, self._weights(x, query, key), value)
+        return self._added(x, self.weigh(x, query, key), value)
 
     def _cut(self, x: Tensor, *parts: nn.Module) -> list[Float[Tensor, "b windows heads n d"]]:
         require_features(self, x, inputs_of(parts[0], self.channels))
@@ -177,9 +177,13 @@ class WindowAttention(AttentionModule):
         # By their numbers: of a traced graph nobody knows how many a split gives.
         return [rearrange(windows[i], pattern, heads=self.heads) for i in range(len(parts))]
 
-    def _weights(
-        self, x: Tensor, query: Tensor, key: Tensor
+    def weigh(
+        self,
+        x: Float[Tensor, "b c h w"],
+        query: Float[Tensor, "b windows heads n d"],
+        key: Float[Tensor, "b windows heads n d"],
     ) -> Float[Tensor, "b windows heads n n"]:
+        """Each row's weights, from queries and keys of x that are cut into windows."""
         pattern = "b windows heads n d, b windows heads m d -> b windows heads n m"
         scores = dot(self.scale * query, key, pattern)
         bias = rearrange(self.bias[self.offsets], "n m heads -> heads n m")

@@ -55,7 +55,9 @@ def test_no_word_of_a_table_is_torn_and_no_shape_of_a_page(visit, name, width):
 
 @every_width
 @every_table
-def test_a_table_scrolls_only_where_no_room_is_left_and_keeps_its_first_column(visit, name, width):
+def test_a_table_scrolls_only_where_no_room_is_left_and_keeps_its_first_column(
+    visit, name, width
+):
     for table in visit(name, width=width).evaluate(SCROLLED):
         assert table["moved"] < 1 and table["share"] < 0.7, table
         assert table["room"] < 64, table
