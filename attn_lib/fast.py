@@ -38,13 +38,14 @@ def tokens(x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b n d"]:
 def project(x: Tensor, parts: tuple, pool: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
     """Tokens of three 1×1 convolutions, of queries, keys and values, by one where it may; keys and values pooled."""
     query, key, value = parts
-    if (joint := _joint(parts)) is None:
+    if not _are_one(parts):
         return tokens(query(x)), tokens(pool(key(x))), tokens(pool(value(x)))
     convolve = (F.conv1d, F.conv2d, F.conv3d)[len(query.kernel_size) - 1]
-    of_all = convolve(x, *joint)
+    bias = None if query.bias is None else torch.cat([part.bias for part in parts])
+    joint = convolve(x, torch.cat([part.weight for part in parts]), bias)
     # The weights' own sizes: pruning by hand leaves `out_channels` what it was.
     d, of_key, e = (part.weight.shape[0] for part in parts)
-    of_i, of_j = of_all.split([d, of_key + e], 1)
+    of_i, of_j = joint.split([d, of_key + e], 1)
     of_keys, of_values = pool(of_j).split([of_key, e], 1)
     return tokens(of_i), tokens(of_keys), tokens(of_values)
 
@@ -53,21 +54,19 @@ def project_tokens(
     x: Float[Tensor, "b c *size"], parts: tuple
 ) -> tuple[Float[Tensor, "b n d"], list[int]]:
     """Tokens of 1×1 convolutions side by side, by one matrix product where it may, and how wide each is."""
-    if (joint := _joint(parts)) is None:
+    if not _are_one(parts):
         each = [tokens(part(x)) for part in parts]
         return torch.cat(each, -1), [features.shape[-1] for features in each]
-    weight, bias = joint
+    weight = torch.cat([part.weight for part in parts]).flatten(1)
+    bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
     # Of tokens apart in memory `linear` would make a product for each image.
-    mixed = F.linear(tokens(x).contiguous(), weight.flatten(1), bias)
+    mixed = F.linear(tokens(x).contiguous(), weight, bias)
     return mixed, [part.weight.shape[0] for part in parts]
 
 
-def _joint(parts: tuple) -> tuple[Tensor, Tensor | None] | None:
-    """Weight and bias of several bare 1×1 convolutions as one, if they are."""
-    if not all(map(_is_pointwise, parts)) or len({part.bias is None for part in parts}) > 1:
-        return None
-    bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
-    return torch.cat([part.weight for part in parts]), bias
+def _are_one(parts: tuple) -> bool:
+    """Whether 1×1 convolutions may be computed as one: all bare, and all with a bias or none."""
+    return all(map(_is_pointwise, parts)) and len({part.bias is None for part in parts}) == 1
 
 
 def _is_pointwise(layer: nn.Module) -> TypeGuard[nn.Conv1d | nn.Conv2d | nn.Conv3d]:

@@ -23,7 +23,7 @@ from attn_lib.figures.base import FIGURES
 STYLE, SCRIPT = "_static/bound.css", "_static/bound.js"
 ALL_FIGURES = "_static/attn-figures.js"
 HEAVY = (
-    30_000  # letters of a figure's script from which on only pages with such a figure load it
+    30_000  # letters of a figure's script from which on a page with it has a script of its own
 )
 LINK = re.compile(r'[ \t]*<link [^>]*href="(?:\.\./)*([^":?]+\.css)[^>]*>\n?')
 CALL = re.compile(r'[ \t]*<script[^>]* src="(?:\.\./)*([^":?]+\.js)[^>]*></script>\n?')
@@ -79,10 +79,9 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
 
 
 def _own(text: str) -> list[type[LivingFigure]]:
-    """The figures with heavy scripts that a page has."""
-    return [
-        figure for figure in FIGURES if len(figure._esm) >= HEAVY and f"<{figure.tag} " in text
-    ]
+    """The figures of a page with a heavy one, whose script is its alone."""
+    its = [figure for figure in FIGURES if f"<{figure.tag} " in text]
+    return its if any(len(figure._esm) >= HEAVY for figure in its) else []
 
 
 def script_name(text: str) -> str:
@@ -91,8 +90,8 @@ def script_name(text: str) -> str:
 
 
 def script(root: Path, names: Iterable[str], text: str) -> str:
-    """The scripts of a page, without comments and space; of the figures, without the heavy ones that it has not."""
-    figures = [one for one in FIGURES if len(one._esm) < HEAVY or one in _own(text)]
+    """The scripts of a page, without comments and space: of figures all that are light, or those that it has alone."""
+    figures = _own(text) or [one for one in FIGURES if len(one._esm) < HEAVY]
     sources = (
         page_script(figures)
         if name == ALL_FIGURES

@@ -36,7 +36,7 @@ SCROLLED = """() => [...document.querySelectorAll("article .pst-scrollable-table
   if (!box.checkVisibility() || box.scrollWidth <= box.clientWidth) return [];
   const first = box.querySelector("tbody tr").cells[0], before = first.getBoundingClientRect().left;
   box.scrollLeft = 1e6;
-  box.scrollIntoView();
+  box.scrollIntoView({ behavior: "instant" });
   const { left, width } = first.getBoundingClientRect(), edge = box.getBoundingClientRect();
   return [{
     room: document.querySelector(".bd-content").getBoundingClientRect().right - edge.right,
