@@ -25,7 +25,7 @@ from uses import ROOT
 GLOSSARY = ROOT / "book" / "locale" / "zh_CN" / "glossary.json"
 MARKDOWN = MarkdownIt("commonmark").use(dollarmath_plugin, double_inline=True).use(myst_role_plugin)
 HAN = "[\u4e00-\u9fff]"
-NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?!\d)|[½¼¾]")
+NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?!\d)|[½¼¾]")  # a comma behind it is the sentence's
 SAID = {word: str(value) for value, word in enumerate("""zero one two three four five six seven eight nine ten
     eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty""".split())} | {
     "once": "1", "twice": "2", "first": "1", "second": "2", "third": "3", "half": "½", "hundred": "100", "thousand": "1000",
@@ -94,7 +94,18 @@ def _numbers(before: str, after: str) -> Iterator[str]:
         yield f"number that is not in the English: {', '.join(added)}"
 
 
+def _own_words(tokens: list) -> Iterator:
+    """All but what is quoted in Chinese, which stands as it was written."""
+    quoted = False
+    for token in tokens:
+        if token.type == "html_inline":
+            quoted = token.content.startswith("<span lang") or (quoted and token.content != "</span>")
+        if not quoted:
+            yield token
+
+
 def _punctuation(tokens: list) -> Iterator[str]:
+    tokens = [*_own_words(tokens)]
     for token in tokens:
         if token.type == "text":
             if found := re.search(rf"{HAN}[,;:!?](?!\S)|{HAN}[,;:!?.]{HAN}|{HAN}\.$", token.content):
