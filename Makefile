@@ -28,7 +28,7 @@ book: _build/.book
 
 # Notebooks run alone, away from the repository, with the library as pip installs it, as on Colab.
 test: .venv/.ready machine style _build/.book
-	@$(STEP) $(SUMMARY) "tests" $(PYTEST) --dist loadgroup tests
+	@$(STEP) $(SUMMARY) "tests" $(PYTEST) -p no:nbval --dist loadgroup tests
 	@rm -rf _build/alone && mkdir -p _build/alone && cp book/conftest.py $(NOTEBOOKS) _build/alone
 	@$(STEP) "install" $(BIN)/python -m pip install --no-deps --no-build-isolation --target _build/site --upgrade .
 	@cd _build/alone && PYTHONPATH="$(CURDIR)/_build/site" PYTHONSAFEPATH=1 "$(CURDIR)/$(BIN)/python" -c \
@@ -37,9 +37,9 @@ test: .venv/.ready machine style _build/.book
 	  $(PYTEST) --dist loadfile --nbval _build/alone
 	@cat _build/missing
 
-# What needs neither the built book nor a browser nor much time.
+# What needs neither the built book nor a browser nor much time, nor tries what other programs do with modules.
 quick: .venv/.ready style
-	@$(STEP) $(SUMMARY) "quick tests" $(PYTEST) --dist loadgroup -m "not pages and not slow" tests
+	@$(STEP) $(SUMMARY) "quick tests" $(PYTEST) -p no:nbval --dist loadgroup -m "not pages and not slow" -k "not composes" tests
 
 style: .venv/.ready
 	@$(STEP) "ruff" $(BIN)/python -m ruff check -q .

@@ -38,7 +38,7 @@ def tokens(x: Float[Tensor, "b d *size"]) -> Float[Tensor, "b n d"]:
 def project(x: Tensor, parts: tuple, pool: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
     """Tokens of three 1×1 convolutions, of queries, keys and values, by one where it may; keys and values pooled."""
     query, key, value = parts
-    if not all(map(_is_pointwise, parts)) or len({part.bias is None for part in parts}) > 1:
+    if not _are_one(parts):
         return tokens(query(x)), tokens(pool(key(x))), tokens(pool(value(x)))
     convolve = (F.conv1d, F.conv2d, F.conv3d)[len(query.kernel_size) - 1]
     bias = None if query.bias is None else torch.cat([part.bias for part in parts])
@@ -48,6 +48,25 @@ def project(x: Tensor, parts: tuple, pool: nn.Module) -> tuple[Tensor, Tensor, T
     of_i, of_j = joint.split([d, of_key + e], 1)
     of_keys, of_values = pool(of_j).split([of_key, e], 1)
     return tokens(of_i), tokens(of_keys), tokens(of_values)
+
+
+def project_tokens(
+    x: Float[Tensor, "b c *size"], parts: tuple
+) -> tuple[Float[Tensor, "b n d"], list[int]]:
+    """Tokens of 1×1 convolutions side by side, by one matrix product where it may, and how wide each is."""
+    if not _are_one(parts):
+        each = [tokens(part(x)) for part in parts]
+        return torch.cat(each, -1), [features.shape[-1] for features in each]
+    weight = torch.cat([part.weight for part in parts]).flatten(1)
+    bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
+    # Of tokens apart in memory `linear` would make a product for each image.
+    mixed = F.linear(tokens(x).contiguous(), weight, bias)
+    return mixed, [part.weight.shape[0] for part in parts]
+
+
+def _are_one(parts: tuple) -> bool:
+    """Whether 1×1 convolutions may be computed as one: all bare, and all with a bias or none."""
+    return all(map(_is_pointwise, parts)) and len({part.bias is None for part in parts}) == 1
 
 
 def _is_pointwise(layer: nn.Module) -> TypeGuard[nn.Conv1d | nn.Conv2d | nn.Conv3d]:

@@ -6,7 +6,8 @@ from einops import einsum, rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from .module import AttentionModule, dot, inputs_of, require_features, require_heads
+from .fast import project_tokens
+from .module import AttentionModule, dot, inputs_of, is_traced, require_features, require_heads
 
 # Whole in a graph of torch.fx: shapes decide within.
 for leaf in ("dot", "einsum", "in_windows", "out_of_windows", "positive", "rearrange", "seen_together"):  # fmt: skip
@@ -156,11 +157,35 @@ class WindowAttention(AttentionModule):
         self.register_buffer("offsets", offsets, persistent=False)
 
     def attention(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b windows heads n n"]:
-        require_features(self, x, inputs_of(self.query, self.channels))
-        query, key = self._cut(self.scale * self.query(x)), self._cut(self.key(x))
-        scores = dot(
-            query, key, "b windows heads n d, b windows heads m d -> b windows heads n m"
-        )
+        return self.weigh(x, *self._cut(x, self.query, self.key))
+
+    def reweight(
+        self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b windows heads n n"]
+    ) -> Float[Tensor, "b c h w"]:
+        (value,) = self._cut(x, self.value)
+        return self._added(x, weights, value)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        query, key, value = self._cut(x, self.query, self.key, self.value)
+        return self._added(x, self.weigh(x, query, key), value)
+
+    def _cut(self, x: Tensor, *parts: nn.Module) -> list[Float[Tensor, "b windows heads n d"]]:
+        require_features(self, x, inputs_of(parts[0], self.channels))
+        features, widths = project_tokens(x, parts)
+        windows = in_windows(features, x, self.window, self.shift).split(widths, -1)
+        pattern = "b windows n (heads d) -> b windows heads n d"
+        # By their numbers: of a traced graph nobody knows how many a split gives.
+        return [rearrange(windows[i], pattern, heads=self.heads) for i in range(len(parts))]
+
+    def weigh(
+        self,
+        x: Float[Tensor, "b c h w"],
+        query: Float[Tensor, "b windows heads n d"],
+        key: Float[Tensor, "b windows heads n d"],
+    ) -> Float[Tensor, "b windows heads n n"]:
+        """Each row's weights, from queries and keys of x that are cut into windows."""
+        pattern = "b windows heads n d, b windows heads m d -> b windows heads n m"
+        scores = dot(self.scale * query, key, pattern)
         bias = rearrange(self.bias[self.offsets], "n m heads -> heads n m")
         apart = ~seen_together(x, self.window, self.shift)
         scores = scores + bias.masked_fill(
@@ -168,41 +193,41 @@ class WindowAttention(AttentionModule):
         )
         return scores.softmax(dim=-1).to(x.dtype)
 
-    def reweight(
-        self, x: Float[Tensor, "b c h w"], weights: Float[Tensor, "b windows heads n n"]
-    ) -> Float[Tensor, "b c h w"]:
-        value = self._cut(self.value(x))
+    def _added(self, x: Tensor, weights: Tensor, value: Tensor) -> Float[Tensor, "b c h w"]:
         attended = einsum(
-            weights, value, "b windows heads n m, b windows heads m d -> b windows heads n d"
+            weights, value, "b windows heads n m, b windows heads m d -> b windows n heads d"
         )
-        attended = rearrange(attended, "b windows heads n d -> b (heads d) windows n")
-        return x + self.out(out_of_windows(attended, x, self.window, self.shift)).to(x.dtype)
-
-    def _cut(self, features: Tensor) -> Float[Tensor, "b windows heads n d"]:
-        windows = in_windows(features, self.window, self.shift)
-        return rearrange(
-            windows, "b (heads d) windows n -> b windows heads n d", heads=self.heads
-        )
+        attended = out_of_windows(attended.flatten(3), x, self.window, self.shift)
+        out, _ = project_tokens(attended.transpose(1, 2).reshape(x.shape), (self.out,))
+        return x + out.transpose(1, 2).reshape(x.shape).to(x.dtype)
 
 
 def in_windows(
-    x: Float[Tensor, "b c h w"], side: int, shift: int
-) -> Float[Tensor, "b c windows n"]:
-    """Squares, row by row, of x filled up to whole squares at its end, then rolled by `shift`."""
+    tokens: Float[Tensor, "b n d"], x: Float[Tensor, "b c h w"], side: int, shift: int
+) -> Float[Tensor, "b windows m d"]:
+    """Squares, row by row, of the tokens of x, filled up to whole squares at its end, then rolled by `shift`."""
+    if _is_one_window(x, side):
+        return tokens.unsqueeze(1)
     (_, squares), (h, w) = _places(x, side, shift), x.shape[2:]
     # Filled up with the first position, which nobody sees there.
     places = _cut(torch.arange(h * w, device=x.device), x, side, shift, filled_up=0)
-    cut = x.flatten(2).index_select(2, places.flatten())
-    return cut.view(x.shape[0], x.shape[1], squares, side**2)
+    cut = tokens.index_select(1, places.flatten())
+    return cut.view(x.shape[0], squares, side**2, tokens.shape[2])
 
 
 def out_of_windows(
-    windows: Float[Tensor, "b c windows n"], x: Float[Tensor, "b c h w"], side: int, shift: int
-) -> Float[Tensor, "b c h w"]:
-    """What `in_windows` cut from features of the size of x, where it was."""
+    windows: Float[Tensor, "b windows m d"], x: Float[Tensor, "b c h w"], side: int, shift: int
+) -> Float[Tensor, "b n d"]:
+    """What `in_windows` cut from the tokens of x, where it was."""
+    if _is_one_window(x, side):
+        return windows.squeeze(1)
     places, _ = _places(x, side, shift)
-    whole = windows.flatten(2).index_select(2, places)
-    return whole.view(windows.shape[0], windows.shape[1], x.shape[2], x.shape[3])
+    return windows.flatten(1, 2).index_select(1, places)
+
+
+def _is_one_window(x: Tensor, side: int) -> bool:
+    """Whether the grid is one whole window: nothing to cut. A traced graph, whose sizes may change, cuts it anyhow."""
+    return not is_traced() and x.shape[2] == x.shape[3] == side
 
 
 def seen_together(

@@ -208,6 +208,11 @@ def numbers(shape: str) -> tuple[int, ...]:
     return tuple(map(int, shape.split("x")))
 
 
+def keep(result: dict, file: Path | None) -> None:
+    if file:
+        file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n")[0],
@@ -265,10 +270,10 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "rows": rows,
     }
+    keep(result, args.json)  # memory takes as long again, and may be stopped
     if args.memory:
         result["memory"] = memory(args.only, args.shapes)
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        keep(result, args.json)
 
 
 if __name__ == "__main__":

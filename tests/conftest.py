@@ -123,7 +123,7 @@ def fonts(request) -> str:
 
 @pytest.fixture
 def visit(browsers, fonts):
-    """Open a page as a reader does. What it asks of the network, or complains about, fails the test."""
+    """Open a page as a reader does; what it loads is in `asked`. Asking the network or complaining fails the test."""
     from browsing import started  # which imports the library: not before shapes are checked
 
     browser = browsers(fonts)
@@ -143,6 +143,8 @@ def visit(browsers, fonts):
         context.set_offline(True)
         contexts.append(context)
         page = context.new_page()
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
         page.on("console", heard)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))

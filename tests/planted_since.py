@@ -83,10 +83,9 @@ class DividedByTemperature(CrossCovarianceAttention):
 
 
 class LooksAtWhatFillsUp(WindowAttention):
-    def attention(self, x: Tensor) -> Tensor:
-        query, key = self._cut(self.scale * self.query(x)), self._cut(self.key(x))
+    def weigh(self, x: Tensor, query: Tensor, key: Tensor) -> Tensor:
         bias = self.bias[self.offsets].movedim(2, 0)
-        return (query @ key.mT + bias).softmax(dim=-1)
+        return (self.scale * query @ key.mT + bias).softmax(dim=-1)
 
 
 class BiasOfTheOtherWay(WindowAttention):
@@ -96,8 +95,8 @@ class BiasOfTheOtherWay(WindowAttention):
 
 
 class RolledBackTheWrongWay(WindowAttention):
-    def reweight(self, x: Tensor, weights: Tensor) -> Tensor:
-        attended = super().reweight(x, weights) - x
+    def _added(self, x: Tensor, weights: Tensor, value: Tensor) -> Tensor:
+        attended = super()._added(x, weights, value) - x
         return x + attended.roll((2 * self.shift, 2 * self.shift), (2, 3))
 
 

@@ -32,6 +32,7 @@ def parametrised(model: nn.Module) -> bool:
 each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
+@pytest.mark.slow
 @each
 def test_composes_with_fx(case: Case, unchecked):
     model = residual(case)
@@ -69,6 +70,7 @@ def test_composes_with_onnx_by_torchscript(case: Case, unchecked):
         assert_close(torch.from_numpy(y), model(x).detach(), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -81,6 +81,7 @@ def run_with(installed, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_pip_brings_five_packages_and_keeps_those_that_are_there(installed):
     wanted = list(map(Requirement, library(installed).requires or []))
     core = {part.name for part in wanted if part.marker is None}
@@ -91,6 +92,7 @@ def test_pip_brings_five_packages_and_keeps_those_that_are_there(installed):
     assert {bound.operator for part in ours for bound in part.specifier} == {">="}, ours
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_library(installed):
     def files(folder: Path) -> set[str]:
         found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
@@ -123,6 +125,7 @@ print("ran")
 """
 
 
+@pytest.mark.slow
 def test_the_core_alone_runs_every_mechanism_and_inserts_and_records(run_with, tmp_path):
     # But for spectral norm: torch pickles no parametrized module.
     runs = [
@@ -164,6 +167,7 @@ try_to(lambda: attn_lib.cost(attn_lib.CBAM(8), (1, 8, 3, 3)))
 """
 
 
+@pytest.mark.slow
 def test_what_needs_more_says_which_extra_brings_it(run_with):
     assert run_with("", MISSING).splitlines() == [
         "attn_lib.figures needs IPython, PIL, anywidget, ipywidgets and matplotlib: pip install 'attn-lib[figures]'",
@@ -198,6 +202,7 @@ def test_the_import_is_a_trifle_beside_torch_s_and_loads_nothing_of_the_extras()
     raise AssertionError(shares)
 
 
+@pytest.mark.slow
 def test_the_version_is_the_same_everywhere(installed):
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     headings = re.findall(r"^## \[?([^\]\n]+?)\]?(?: - (\S+))?$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)  # fmt: skip

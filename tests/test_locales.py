@@ -68,6 +68,7 @@ assert "\\u00d7" in page_script() + page_style() + open("map.html", encoding="ut
 """
 
 
+@pytest.mark.slow
 def test_a_machine_that_reads_ascii_imports_draws_and_saves(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-c", WORK],

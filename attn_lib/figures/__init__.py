@@ -13,6 +13,7 @@ from .colours import QUANTITIES, theme_css
 from .cost.explorer import CostExplorer
 from .frames.explore import FrameExplorer, explore
 from .live import retrain, upload
+from .playground.fault_explorer import FaultExplorer
 from .playground.playground import Playground
 from .shapes.tracer import ShapeTracer
 from .static import (
@@ -28,6 +29,7 @@ __all__ = [
     "AttentionExplorer",
     "ChannelExplorer",
     "CostExplorer",
+    "FaultExplorer",
     "FrameExplorer",
     "LivingFigure",
     "Playground",

@@ -43,7 +43,7 @@ class LivingFigure(anywidget.AnyWidget):
     Attributes:
         constants: what the script needs to know besides the traits, by name.
         phrases: templates of all that the figure says, such as "{share} inside the box", in Python and in its script.
-        parts: stems of further .js files beside its own, which come before it and export nothing.
+        parts: stems of further .js files beside its own, which come before it and export nothing; each may have a .css.
     """
 
     name: str
@@ -74,7 +74,7 @@ class LivingFigure(anywidget.AnyWidget):
         if "name" in vars(cls):  # not in the class that traitlets derives for each instance
             cls.tag = cls.name.replace("_", "-")
             cls._esm = _file("common.js") + _script(cls)
-            cls._css = theme_css(BY_HOST) + _file("common.css") + _own_file(cls, "css")
+            cls._css = theme_css(BY_HOST) + page_style([cls])
             if names := [name for name, each in vars(cls).items() if _stays(each)]:
                 cls._stay = validates(*names)(_refuse)
             FIGURES.append(cls)
@@ -262,12 +262,18 @@ def _own_file(figure: type[LivingFigure], kind: str, stem: str = "") -> str:
     return (folder / f"{stem or figure.name}.{kind}").read_text(encoding="utf-8")
 
 
+def _styles(figure: type[LivingFigure]) -> list[str]:
+    folder = Path(sys.modules[figure.__module__].__file__ or "").parent
+    styled = [part for part in figure.parts if (folder / f"{part}.css").is_file()]
+    return [_own_file(figure, "css", stem) for stem in (*styled, figure.name)]
+
+
 def _script(figure: type[LivingFigure]) -> str:
-    """A figure's own module, after what its class declares."""
+    """Its parts first, so near to another figure's that a packer sees that they are the same; then what its class declares."""
     given = {**figure.constants, "PHRASES": figure.phrases}
     declared = (f"const {name} = {json.dumps(value)};\n" for name, value in given.items())
-    stems = (*figure.parts, figure.name)
-    return "".join(declared) + "".join(_own_file(figure, "js", stem) for stem in stems)
+    parts = (_own_file(figure, "js", stem) for stem in figure.parts)
+    return "".join(parts) + "".join(declared) + _own_file(figure, "js", figure.name)
 
 
 def page_script(figures: Sequence[type[LivingFigure]] = FIGURES) -> str:
@@ -288,4 +294,7 @@ def _module_body(figure: type[LivingFigure]) -> str:
 
 def page_style(figures: Sequence[type[LivingFigure]] = FIGURES) -> str:
     """The style of figures, without their colours: see `theme_css`."""
-    return _file("common.css") + "".join(_own_file(figure, "css") for figure in figures)
+    styles = (style for figure in figures for style in _styles(figure))
+    return _file("common.css") + "".join(
+        dict.fromkeys(styles)
+    )  # of parts that figures share, one

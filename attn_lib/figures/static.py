@@ -20,6 +20,8 @@ from .base import require_alt, to_data_url, to_picture
 from .colours import QUANTITIES
 
 # Text stays text, so that it takes the page's font and can be searched; ids follow from content alone.
+# Of a page; a notebook's cell shows through.
+PAPER = "var(--pst-color-background, none)"
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "attn_lib",
@@ -52,7 +54,7 @@ def show(fig: Figure, *, alt: str) -> None:
 def to_svg(fig: Figure, alt: str, window: Bbox | None = None) -> str:
     """`fig` as SVG for a page: black follows the page's text, the quantities' colours its theme.
 
-    A figure whose background is not white keeps it, and its colours.
+    White shapes take the page's background. A figure whose background is not white keeps it, and its colours.
 
     Args:
         fig: a finished matplotlib figure; it is closed.
@@ -81,6 +83,8 @@ def to_svg(fig: Figure, alt: str, window: Bbox | None = None) -> str:
         svg = svg.replace("#000000", "currentColor")
         for name, (on_light, _) in QUANTITIES.items():
             svg = svg.replace(on_light, f"var(--attn-{name}, {on_light})")
+        # White is the page's own: a box under a word, the middle of a mark. White words stay: they stand on dark.
+        svg = re.sub(r'(<(?:path|use)\b[^>]*style="fill: )#ffffff', rf"\1{PAPER}", svg)
     # A page has many plots: an id that nothing refers to ("axes_1") would only be there twice.
     wanted = set(re.findall(r"#([\w.]+)", svg))
     svg = re.sub(

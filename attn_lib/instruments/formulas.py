@@ -268,7 +268,7 @@ def window_attention(module: WindowAttention, shape: tuple[int, ...]) -> Formula
         parameters=4 * c**2 + 4 * c + (2 * k - 1) ** 2 * heads,
         # m positions are in windows, some of them twice where these are filled up.
         multiply_adds=b * (4 * n * c**2 + 2 * m * k**2 * c),
-        activations=b * (6 * n * c + m * c + 3 * heads * m * k**2),
+        activations=b * (5 * n * c + 2 * m * c + 3 * heads * m * k**2),
         where={n: h * w, m: ceiling(h / k) * ceiling(w / k) * k**2},
         sizes=sizes_of(
             module,

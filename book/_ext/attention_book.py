@@ -25,6 +25,8 @@ from attn_lib.figures import page_script, page_style, theme_css
 from attn_lib.figures.base import PUBLISHING
 
 BOOK = Path(__file__).parent.parent
+# They stand here, not in _static: from there Jupyter Book would link them itself, and not deferred.
+SCRIPTS = ("controls.js", "paper.js")
 
 
 def setup(app: Sphinx) -> dict:
@@ -61,7 +63,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", drop_scripts, priority=900)
     app.add_css_file("attn-figures.css")
     app.add_js_file("attn-figures.js", loading_method="defer")
-    app.add_js_file("paper.js", loading_method="defer")
+    for name in SCRIPTS:
+        app.add_js_file(name, loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -117,7 +120,8 @@ def write_figures(app: Sphinx) -> None:
     static = Path(app.outdir) / "_static"
     static.mkdir(parents=True, exist_ok=True)
     (static / "attn-figures.js").write_text(page_script(), encoding="utf-8")
-    shutil.copyfile(Path(__file__).with_name("paper.js"), static / "paper.js")
+    for name in SCRIPTS:
+        shutil.copyfile(Path(__file__).with_name(name), static / name)
     (static / "attn-figures.css").write_text(theme_css() + page_style(), encoding="utf-8")
 
 

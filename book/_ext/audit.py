@@ -2,8 +2,8 @@
 
     python book/_ext/audit.py [PAGE ...]
 
-prints a table: bytes and requests of each page, what moves and blocks, four scores. Wants node's npx, which fetches
-Lighthouse, and a Chromium.
+prints a table: kilobytes of each page, without the data of its figures and with them, its requests, what moves and
+blocks, four scores, and how many of axe's rules it breaks. Wants node's npx, which fetches Lighthouse, and a Chromium.
 """
 
 import functools
@@ -11,11 +11,14 @@ import gzip
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
@@ -30,7 +33,34 @@ SCORES = {
     "best-practices": "practices",
     "seo": "search",
 }
-HEAD = ("page", "KB", "requests", "layout shift", "blocked, ms", *SCORES.values())
+HEAD = (
+    "page",
+    "KB before figures",
+    "KB",
+    "requests",
+    "shift",
+    "blocked, ms",
+    *SCORES.values(),
+    "axe",
+)
+# What figures bring: the data of living ones, and pictures.
+DATA = re.compile(
+    r"""(?<=<script type="application/json">).*?(?=</script>)|data:image/[^"')]*""", re.DOTALL
+)
+
+
+def weight(files: Iterable[Path]) -> int:
+    """Bytes of a page and of all that it loads, compressed as hosts do, without the data of its figures."""
+    total = 0
+    for path in files:
+        content = path.read_bytes()
+        if path.suffix == ".html":
+            content = DATA.sub("", content.decode()).encode()
+        total += len(gzip.compress(content, 9) if path.suffix in TEXT else content)
+    return total
+
+
+TEXT = (".html", ".css", ".js", ".svg")
 
 
 class Compressing(http.server.SimpleHTTPRequestHandler):
@@ -38,7 +68,7 @@ class Compressing(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
-        if path.suffix not in (".html", ".css", ".js", ".svg") or not path.is_file():
+        if path.suffix not in TEXT or not path.is_file():
             return super().do_GET()
         body = gzip.compress(path.read_bytes(), 9)
         self.send_response(200)
@@ -65,12 +95,21 @@ def audit(url: str) -> tuple[str, ...]:
     )
     report = json.loads(said.stdout)
     found = report["audits"]
+    asked = [item["url"] for item in found["network-requests"]["details"]["items"]]
+    files = (
+        HTML / unquote(urlsplit(one).path).lstrip("/")
+        for one in asked
+        if one.startswith("http")
+    )
+    rules = report["categories"]["accessibility"]["auditRefs"]
     return (
+        f"{weight(files) / 1000:.0f}",
         f"{found['total-byte-weight']['numericValue'] / 1000:.0f}",
-        str(len(found["network-requests"]["details"]["items"])),
+        str(len(asked)),
         f"{found['cumulative-layout-shift']['numericValue']:.3f}",
         f"{found['total-blocking-time']['numericValue']:.0f}",
         *(f"{100 * report['categories'][name]['score']:.0f}" for name in SCORES),
+        str(sum(found[rule["id"]]["score"] == 0 for rule in rules)),
     )
 
 

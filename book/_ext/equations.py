@@ -7,9 +7,12 @@ what its equations use, and serves it itself.
 import functools
 import importlib.util
 import io
+import operator
 import re
 import shutil
-from html import escape, unescape
+from collections import defaultdict
+from html import escape
+from html.parser import HTMLParser
 from pathlib import Path
 
 import dukpy
@@ -25,6 +28,7 @@ HERE = Path(__file__).parent
 # Of KaTeX's packages on PyPI the one that has script, style sheet and fonts of one version.
 PACKAGE = "djangocms_katex"
 RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+Font = dict[str, str]  # family, slant, weight: some or all
 TWICE = re.compile(r"\{(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})\}")  # braces right inside braces
 
 
@@ -143,25 +147,26 @@ def link_assets(app: Sphinx, page: str, template: str, context: dict, doctree) -
 
 
 def assets(equations: set[str]) -> tuple[str, dict[str, bytes]]:
-    """Of KaTeX's style sheet and fonts, what typeset equations use: the rules, and fonts by their file's name.
-
-    A font keeps whatever letters the equations have: in which font each is set only a browser knows.
-    """
+    """Of KaTeX's style sheet and fonts, what typeset equations use: the rules, and fonts by their file's name."""
     boxes = "".join(html.partition('"katex-html" aria-hidden="true">')[2] for html in equations)
     classes = set(" ".join(re.findall(r'class="([^"]*)"', boxes)).split())
     classes |= {"katex", "katex-display", "katex-html", "katex-mathml"}
-    letters = set(unescape(re.sub(r"<[^>]*>", "", boxes)))
     sheet = (katex_folder() / "katex.min.css").read_text(encoding="utf-8")
-    style, faces = "", []
+    style, faces, looks = "", [], []
     for selectors, body in RULE.findall(sheet):
         if selectors == "@font-face":
             faces.append(body)
         elif kept := [one for one in selectors.split(",") if _applies(one, classes)]:
             style += f"{','.join(kept)}{{{body}}}\n"
+            looks += [(_last(one), declared) for one in kept if (declared := _font(body))]
+    letters = Letters(looks)
+    letters.feed(boxes)
     fonts = {}
-    for face in [face for face in faces if _is_asked_for(face, style)]:
+    for face in faces:
         name = re.search(r"fonts/([\w-]+\.woff2)", face)[1]
-        if font := cut(katex_folder() / "fonts" / name, letters):
+        if font := cut(
+            katex_folder() / "fonts" / name, letters.of[tuple(_font(face).values())]
+        ):
             fonts[name] = font
             style += "@font-face{" + re.sub(r'(format\("woff2"\)).*', r"\1}\n", face)
     return style, fonts
@@ -173,13 +178,51 @@ def _applies(selector: str, classes: set[str]) -> bool:
     return bool(asked) and classes.issuperset(asked)
 
 
-def _is_asked_for(face: str, style: str) -> bool:
-    """Whether rules name the family, the slant and the weight of a font."""
-    family = re.search(r"KaTeX_\w+", face)[0]
-    slant, weight = re.search(r"font-style:(\w+);font-weight:(\d+)", face).groups()
-    slants = {"normal", *re.findall(r"font-style:(\w+)", style)}
-    weights = {"400", *re.findall(r"font-weight:(\d+)", style)}
-    return family in re.findall(r"KaTeX_\w+", style) and slant in slants and weight in weights
+def _last(selector: str) -> set[str]:
+    """The classes of the element that a selector leads to, or of the one around it."""
+    return set(re.findall(r"\.([\w-]+)", selector.split()[-1]))
+
+
+def _font(body: str) -> Font:
+    """What a rule says of the font."""
+    said = {
+        "family": re.search(r"font(?:-family)?:[^;]*?(KaTeX_\w+)", body),
+        "slant": re.search(r"font-style:(\w+)", body),
+        "weight": re.search(r"font-weight:(\d+)", body),
+    }
+    return {name: match[1] for name, match in said.items() if match}
+
+
+class Letters(HTMLParser):
+    """In which font each letter of typeset equations is set.
+
+    Args:
+        looks: the classes that an element must have, and what of the font it then changes, as the style sheet has them.
+
+    Attributes:
+        of: letters by their font's family, slant and weight.
+    """
+
+    def __init__(self, looks: list[tuple[set[str], Font]]):
+        super().__init__()
+        self.looks = looks
+        self.around: list[Font] = [{"family": "KaTeX_Main", "slant": "normal", "weight": "400"}]
+        self.of: dict[tuple[str, ...], set[str]] = defaultdict(set)
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        classes = set((dict(attributes).get("class") or "").split())
+        own = [declared for asked, declared in self.looks if asked <= classes]
+        self.around.append(functools.reduce(operator.or_, own, self.around[-1]))
+
+    def handle_startendtag(self, tag: str, attributes: list) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if len(self.around) > 1:  # or it is what stands around the boxes that ends
+            self.around.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.of[tuple(self.around[-1].values())].update(data)
 
 
 def cut(path: Path, letters: set[str]) -> bytes | None:

@@ -12,11 +12,19 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import rjsmin
 import tinycss2
 from sphinx.application import Sphinx
 from tinycss2.ast import AtRule, FunctionBlock, Node, QualifiedRule
 
+from attn_lib.figures import LivingFigure, page_script
+from attn_lib.figures.base import FIGURES
+
 STYLE, SCRIPT = "_static/bound.css", "_static/bound.js"
+ALL_FIGURES = "_static/attn-figures.js"
+HEAVY = (
+    30_000  # letters of a figure's script from which on a page with it has a script of its own
+)
 LINK = re.compile(r'[ \t]*<link [^>]*href="(?:\.\./)*([^":?]+\.css)[^>]*>\n?')
 CALL = re.compile(r'[ \t]*<script[^>]* src="(?:\.\./)*([^":?]+\.js)[^>]*></script>\n?')
 # Of Thebe, which wants a server, and of a menu of versions: there are none.
@@ -55,22 +63,45 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
         names[:] = new if {*new} >= {*names} else dict.fromkeys([*names, *new])
     memory.write_text(json.dumps(links), encoding="utf-8")
     styles, scripts = ([name for name in names if (root / name).exists()] for names in links)
-    script = "\n".join(_source(root / name) for name in scripts)
+    called = {path: script_name(text) for path, text in pages.items()}
+    one_of = {name: pages[path] for path, name in called.items()}
+    bound = {name: script(root, scripts, text) for name, text in one_of.items()}
     rules = [rule for name in styles for rule in linked(root / name, static)]
-    style = pruned(rules, words(pages.values(), script))
-    (root / STYLE).write_text(style, encoding="utf-8")
-    (root / SCRIPT).write_text(script, encoding="utf-8")
-    marks = {name: _mark(text) for name, text in {STYLE: style, SCRIPT: script}.items()}
+    bound[STYLE] = pruned(rules, words(pages.values(), "".join(bound.values())))
+    for name, text in bound.items():
+        (root / name).write_text(text, encoding="utf-8")
+    marks = {name: _mark(text) for name, text in bound.items()}
     for path, text in pages.items():
         up = "../" * (len(path.relative_to(root).parts) - 1)
-        light = relinked(text, up, {*scripts, SCRIPT}, marks)
+        light = relinked(text, up, called[path], {*scripts, *bound}, marks)
         if light != text:
             path.write_text(light, encoding="utf-8")
 
 
-def _source(path: Path) -> str:
-    return (
-        re.sub(r"//# sourceMappingURL=.*", "", path.read_text(encoding="utf-8")).strip() + ";"
+def _own(text: str) -> list[type[LivingFigure]]:
+    """The figures of a page with a heavy one, whose script is its alone."""
+    its = [figure for figure in FIGURES if f"<{figure.tag} " in text]
+    return its if any(len(figure._esm) >= HEAVY for figure in its) else []
+
+
+def script_name(text: str) -> str:
+    """The script that a page is given: most pages share one, and then it is there already."""
+    return "-".join([SCRIPT.removesuffix(".js"), *(one.name for one in _own(text))]) + ".js"
+
+
+def script(root: Path, names: Iterable[str], text: str) -> str:
+    """The scripts of a page, without comments and space: of figures all that are light, or those that it has alone."""
+    figures = _own(text) or [one for one in FIGURES if len(one._esm) < HEAVY]
+    sources = (
+        page_script(figures)
+        if name == ALL_FIGURES
+        else (root / name).read_text(encoding="utf-8")
+        for name in names
+    )
+    return "\n".join(
+        rjsmin.jsmin(re.sub(r"//# sourceMappingURL=.*", "", source), keep_bang_comments=True)
+        + ";"
+        for source in sources
     )
 
 
@@ -78,13 +109,13 @@ def _mark(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def relinked(text: str, up: str, bound: set[str], marks: dict[str, str]) -> str:
-    """A page that links the two files, and what is its alone behind them, under its policy."""
+def relinked(text: str, up: str, script: str, bound: set[str], marks: dict[str, str]) -> str:
+    """A page that links the style sheet and its script, and what is its alone behind them, under its policy."""
     alone = [name for name in dict.fromkeys(CALL.findall(text)) if name not in bound]
     text = UNUSED.sub("", POLICY.sub("", CALL.sub("", LINK.sub("", text))))
     text = re.sub(r'(<meta name="viewport"[^>]*>)(.*)</head>', _once, text, flags=re.DOTALL)
     links = f'<link rel="stylesheet" href="{up}{STYLE}?v={marks[STYLE]}" />\n'
-    for name in (SCRIPT, *alone):
+    for name in (script, *alone):
         mark = f"?v={marks[name]}" if name in marks else ""
         links += f'<script defer src="{up}{name}{mark}"></script>\n'
     text = text.replace("<title>", links + "<title>", 1)

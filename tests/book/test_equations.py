@@ -82,6 +82,20 @@ def test_style_and_fonts_are_what_the_equations_use():
     assert TTFont(io.BytesIO(fonts["KaTeX_Math-Italic.woff2"])).getBestCmap().keys() == {
         ord("x")
     }
+    _, fonts = assets(
+        {typeset(r"x \mathit{ab} \mathsf{c} \Big("), typeset("y = 1", display=True)}
+    )
+    letters = {
+        name: {*map(chr, TTFont(io.BytesIO(font)).getBestCmap())}
+        for name, font in fonts.items()
+    }
+    assert letters == {
+        "KaTeX_Main-Italic.woff2": {*"ab"},
+        "KaTeX_Main-Regular.woff2": {*"=1"},
+        "KaTeX_Math-Italic.woff2": {*"xy"},
+        "KaTeX_SansSerif-Regular.woff2": {"c"},
+        "KaTeX_Size2-Regular.woff2": {*"()"},  # a bracket brings its mirror image
+    }
     style, fonts = assets({typeset(r"\frac{1}{2} \in \mathbb{R}, \Big(\bar x\Big)")})
     assert ".mfrac" in style and ".accent-body:not(" in style
     assert {"KaTeX_AMS-Regular.woff2", "KaTeX_Size2-Regular.woff2"} <= fonts.keys()

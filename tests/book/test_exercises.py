@@ -30,7 +30,9 @@ def namespace(path) -> dict:
     """The names that an exercise meets: imports and definitions of its chapter, and what the exercises define."""
     names: dict = {}
     before, exercises = [], []
-    for cell in cells(path, "code")[1:]:
+    every = cells(path, "code")
+    last = max(i for i, cell in enumerate(every) if GRADED.search(cell.source))
+    for cell in every[1 : last + 1]:
         (exercises if exercises or _is_stub(path, cell) else before).append(cell.source)
     kept = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
     for source in before:

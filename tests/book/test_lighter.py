@@ -5,10 +5,13 @@ import re
 
 import pytest
 import tinycss2
-from lighter import SCRIPT, STYLE, policy, pruned, words
+from lighter import HEAVY, STYLE, policy, pruned, script, script_name, words
 from places import BUILT
 from playwright.sync_api import Page
 from test_pages import PAGES
+
+from attn_lib.figures import Playground
+from attn_lib.figures.base import FIGURES
 
 SHEET = """@charset "UTF-8";
 :root { --used: 1px; --chain: var(--used); --never: url("data:image/svg+xml;a{b}"); --by-script: 2px }
@@ -55,8 +58,35 @@ def test_a_page_asks_for_one_style_sheet_and_one_script(name):
     scripts = re.findall(r'<script ([^>]*) src="(?:\.\./)*([^"?]*)', head)
     assert {attributes for attributes, _ in scripts} == {"defer"}
     own = ["_static/searchtools.js", "_static/language_data.js", "searchindex.js"]
-    assert [url for _, url in scripts] == [SCRIPT, *(own if name == "search" else [])]
+    assert [url for _, url in scripts] == [
+        script_name((BUILT / f"{name}.html").read_text(encoding="utf-8")),
+        *(own if name == "search" else []),
+    ]
     assert head.index("Content-Security-Policy") < head.index("<script")
+
+
+def test_a_page_with_a_heavy_figure_has_a_script_of_its_own():
+    without, having = "<p>", f"<{Playground.tag} class='attn-figure'>"
+    assert len(Playground._esm) > HEAVY
+    assert script_name(without) != script_name(having)
+    names = ["_static/attn-figures.js", "_static/doctools.js"]
+    light, heavy = (script(BUILT, names, text) for text in (without, having))
+    defined = re.compile(r'define\("([\w-]+)"')
+    others = [figure.tag for figure in FIGURES if len(figure._esm) <= HEAVY]
+    assert [*defined.findall(light)] == others
+    assert [*defined.findall(heavy)] == [Playground.tag]
+    assert "Documentation" in light and "//" not in light.replace("://", "")
+
+
+def test_scripts_have_no_template_within_a_template():
+    """The minifier would take what stands in the inner one for code."""
+    _, scripts = json.loads((BUILT.parent / ".doctrees/bound.json").read_text(encoding="utf-8"))
+    for name in scripts:
+        if (BUILT / name).exists():
+            text = (BUILT / name).read_text(encoding="utf-8")
+            assert not re.search(
+                r"`[^`]*\$\{[^}`]*`[^`]*`[^`]*\}[^`]*`", text.replace("\n", " ")
+            ), name
 
 
 def test_no_script_from_elsewhere_runs(browser):

@@ -1,7 +1,11 @@
 """The built pages in a real browser, opened from the file system with the network cut."""
 
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
 import pytest
 import yaml
+from audit import weight
 from axe_playwright_python.base import AXE_SCRIPT, AxeResults
 from fonts import every_screen
 from places import BUILT, ROOT
@@ -29,7 +33,6 @@ customElements.define = (tag, figure) => {
   };
   define(tag, figure);
 };"""
-ASKED = "performance.getEntriesByType('resource').map(entry => entry.name).filter(url => !url.startsWith('data:'))"
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -43,7 +46,10 @@ def test_a_page_is_quiet_and_light_and_fits(visit, name, width):
         page.set_viewport_size({"width": narrow, "height": 900})
         wide = page.evaluate(WIDE)
         assert wide <= 0, f"at {narrow} px, the page moves sideways by {wide} px"
-    assert len(page.evaluate(ASKED)) <= 13  # and the page itself
+    asked = {url for url in page.asked if url.startswith("file:")}
+    assert 3 <= len(asked) <= 14, asked
+    files = [Path(unquote(urlsplit(url).path)) for url in asked]
+    assert weight(files) <= 120_000, {file.name: weight([file]) for file in files}
 
     # All figures start within 100 milliseconds, in one of five loads: what else the machine does is not the page's fault.
     text = (BUILT / f"{name}.html").read_text(encoding="utf-8")

@@ -39,15 +39,16 @@ def alone(browser, tmp_path: Path):
 
 @pytest.fixture(scope="session")
 def playgrounds(tmp_path_factory) -> dict[str, str]:
-    """Pages that are saved once: small networks, and the book's own."""
+    """Pages of networks that run in them, saved once: small ones, and the book's own."""
     folder = tmp_path_factory.mktemp("playgrounds")
     from test_skeleton import (  # which imports the library: not before shapes are checked
+        break_it,
         play,
         play_together,
     )
 
     from attn_lib.data import digit_examples
-    from attn_lib.figures import Playground
+    from attn_lib.figures import FaultExplorer, Playground
     from attn_lib.lab import zoo
 
     alt = "A dark canvas with a digit among scraps; beside it ten bars and a heat map."
@@ -59,6 +60,9 @@ def playgrounds(tmp_path_factory) -> dict[str, str]:
         "small_together": play_together(),
         "trained": Playground(trained["self_attention"], digits, alt=alt),
         "together": Playground(trained, digits, alt=alt, together=True, budget=300_000),
+        "small_broken": break_it(),
+        "broken": FaultExplorer(trained["self_attention"], digit_examples("test", 20), alt=alt),
+        "broken_cbam": FaultExplorer(trained["cbam"], digit_examples("test", 20), alt=alt),
     }
     for name, figure in figures.items():
         figure.save(folder / f"{name}.html")

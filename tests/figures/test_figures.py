@@ -24,6 +24,7 @@ from attn_lib.figures import (
     show_table,
 )
 from attn_lib.figures.base import FIGURES
+from attn_lib.figures.static import PAPER
 from attn_lib.module import AttentionModule
 
 ALT = "Two heat maps over a grey square."
@@ -59,6 +60,19 @@ def test_a_plot_carries_its_words_and_follows_the_page_s_colours(shown):
     assert "currentColor" in svg and "#000000" not in svg
     assert f"var(--attn-query, {QUANTITIES['query'][0]})" in svg
     assert "a title" in svg, "text stays text"
+
+
+def test_what_is_white_in_a_plot_is_the_page_s_own_but_for_words(shown):
+    def boxes():
+        fig, axis = plt.subplots()
+        axis.text(0, 0, "boxed", bbox={"facecolor": "white"})
+        axis.plot([0.5], [0.5], "o", markerfacecolor="white")
+        axis.text(1, 1, "bright", color="white")
+        return fig
+
+    svg = displayed(shown, lambda: show(boxes(), alt=ALT))["text/html"]
+    assert svg.count(f"fill: {PAPER}") == 2
+    assert re.findall(r"<(\w+) [^>]*fill: #ffffff", svg) == ["text"]
 
 
 @pytest.mark.parametrize("look", ["dark_background", {"figure.facecolor": "#fffbe6"}])
@@ -144,10 +158,11 @@ from test_attention_explorer import many
 from test_channel_explorer import gates, shares
 from test_cost_explorer import explorer
 from test_explore import curves, squares
-from test_skeleton import play, play_together
+from test_skeleton import break_it, play, play_together
 from test_tracer import tracer
 
-made = [many(links=3), gates(), shares(), explorer(), curves(), squares(), tracer(), play(), play_together()]
+made = [many(links=3), gates(), shares(), explorer(), curves(), squares(), tracer(), play()]
+made += [play_together(), break_it()]
 """
 
 

@@ -15,6 +15,7 @@ from attn_lib.figures import (
     AttentionExplorer,
     ChannelExplorer,
     CostExplorer,
+    FaultExplorer,
     FrameExplorer,
     LivingFigure,
     Playground,
@@ -156,6 +157,18 @@ def play_together() -> Playground:
     return Playground(networks, examples(), size=(24, 37), side=12, together=True, alt=ALT)
 
 
+def break_it() -> FaultExplorer:
+    return FaultExplorer(
+        shaken(1, "self_attention"), examples(), names=["a & b", "<c>", "d"], alt=ALT
+    )
+
+
+def break_cbam() -> FaultExplorer:
+    return FaultExplorer(
+        shaken(2, "cbam"), examples(), size=(24, 37), fault="average_is_max", alt=ALT
+    )
+
+
 PAINT = base64.urlsafe_b64encode(bytes(90) + b"\xff\x0f" * 10 + bytes(90)).decode()
 MOVED = [[i, 2 * i] for i in range(12)]
 SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
@@ -186,6 +199,12 @@ SAMPLES: dict[str, tuple[Callable[[], LivingFigure], list[dict]]] = {
         {"network": 1, "scrap_places": MOVED, "paint": PAINT, "noise": 30, "side": 30},
     ]),
     "play_together": (play_together, [{}, {"digit": 11, "place": [4, 20], "query": 30, "scraps": 0}]),
+    "break_it": (break_it, [
+        {},
+        {"fault": "softmax_over_queries", "scene": 5, "query": 55},
+        {"fault": "scores_times", "factor": 0.25, "scene": 11},
+    ]),
+    "break_cbam": (break_cbam, [{}, {"fault": "averages_first", "scene": 3}]),
     "frames": (frames, [{}, {"choice": {"strength": 0.375, "crossed": True}}]),
     "shapes": (shapes, [{}, {"step": 0}, {"step": 2}, {"step": 11}, {"step": 26}]),
 }  # fmt: skip
@@ -220,6 +239,8 @@ CANONICAL = """root => {
   };
   return canonical(root);
 }"""
+# A figure that runs a network, and has not said all.
+WORKING = "[data-tool]:not([data-shown]), .attn-tally[aria-busy=true]"
 # Each picture as 12 × 8 colours.
 PICTURES = """async root => Promise.all([...root.querySelectorAll("[data-hole=picture] > *")].map(async picture => {
   if (picture.decode) await picture.decode();
@@ -237,7 +258,7 @@ TWO_FRAMES = (
 def seen(page: Page) -> tuple[list, list[np.ndarray]]:
     page.wait_for_function("[...document.images].every(image => image.complete)")
     page.evaluate(TWO_FRAMES)  # by then scripts know the room that they have
-    page.wait_for_function("!document.querySelector('[data-tool]:not([data-shown])')")
+    page.wait_for_function(f"!document.querySelector({WORKING!r})")
     root: Locator = page.locator(".attn-living")
     return root.evaluate(CANONICAL), [np.array(each) for each in root.evaluate(PICTURES)]
 

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 import torch
 import traitlets
 from test_skeleton import (
+    WORKING,
     attention,
+    break_cbam,
+    break_it,
     costs,
     frames,
     gates,
@@ -25,7 +29,21 @@ from attn_lib.figures import LivingFigure
 from attn_lib.figures.base import FIGURES, page_script
 from attn_lib.figures.traits import BadValue, Number, Whole
 
-MAKERS = (attention, half_gates, frames, gates, shares, shapes, costs, play)
+MAKERS = (
+    attention,
+    half_gates,
+    frames,
+    gates,
+    shares,
+    shapes,
+    costs,
+    play,
+    break_it,
+    break_cbam,
+)
+# For tests after which it is as before: it takes longer to make than to ask.
+the_one = cache(lambda make: make())
+as_page = cache(lambda make: the_one(make).to_html())
 BAD = {
     Whole: (-1, 10**6),
     Number: (-0.5, 7.0, math.nan),
@@ -48,7 +66,7 @@ def chosen(figure: LivingFigure) -> list[str]:
 CASES = [
     pytest.param(make, name, value, id=f"{make.__name__}-{name}-{value}")
     for make in MAKERS
-    for figure in [make()]
+    for figure in [the_one(make)]
     for name in chosen(figure)
     for kind, values in BAD.items()
     if isinstance(figure.traits()[name], kind)
@@ -57,9 +75,9 @@ CASES = [
 
 
 def test_every_figure_and_every_kind_of_choice_is_tried():
-    made = [make() for make in MAKERS]
+    made = [the_one(make) for make in MAKERS]
     assert {figure.name for figure in made} == {figure.name for figure in FIGURES}
-    tried = {(make().name, name) for make, name, _ in (case.values for case in CASES)}
+    tried = {(the_one(make).name, name) for make, name, _ in (case.values for case in CASES)}
     assert tried == {(figure.name, name) for figure in made for name in chosen(figure)}
 
 
@@ -67,8 +85,8 @@ def test_every_figure_and_every_kind_of_choice_is_tried():
 def test_a_bad_value_is_refused_by_whoever_sets_it_and_the_old_one_stays(
     make: Callable, name: str, value
 ):
-    figure = make()
-    old, page = getattr(figure, name), figure.to_html()
+    figure, page = the_one(make), as_page(make)
+    old = getattr(figure, name)
     with pytest.raises(traitlets.TraitError) as refused:
         setattr(figure, name, value)
     if "instance contains" not in str(
@@ -142,7 +160,7 @@ SETTING = """async ([tag, name, values]) => {
   const figure = document.querySelector(tag), old = figure.model.get(name);
   const seen = () => figure.querySelector(".attn-living").outerHTML + [...figure.querySelectorAll("canvas")].map(canvas => canvas.toDataURL());
   const settled = async () => {
-    for (let i = 0; i < 2 || figure.querySelector("[data-tool]:not([data-shown])"); i++) await new Promise(requestAnimationFrame);
+    for (let i = 0; i < 2 || figure.querySelector("WORKING"); i++) await new Promise(requestAnimationFrame);
   };
   await settled();
   const before = seen();
@@ -152,7 +170,7 @@ SETTING = """async ([tag, name, values]) => {
   figure.model.set(name, old);
   await settled();
   return kept;
-}"""
+}""".replace("WORKING", WORKING)
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -125,6 +125,7 @@ def made(name: str, channels: int, options: dict) -> AttentionModule:
         return getattr(attn_lib, name)(*[channels] * (not of_any_width), **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRID)
 @given(data=st.data(), first=CHANNELS, second=CHANNELS)
 @settings(deadline=None, max_examples=40)

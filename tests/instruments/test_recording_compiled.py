@@ -77,6 +77,7 @@ every_twin = pytest.mark.parametrize("made", [twin_of, around])
 every_graph = pytest.mark.parametrize("fullgraph", [False, True], ids=["breaks", "full graph"])
 
 
+@pytest.mark.slow
 @every_model
 @every_twin
 @every_graph

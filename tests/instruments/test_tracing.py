@@ -52,6 +52,7 @@ def test_self_attention_is_told_line_by_line():
     assert tensors(forward)["return"][0].shape == (2, 16, 6, 5)
 
 
+@pytest.mark.slow
 @every_case
 def test_the_lines_are_the_source_and_tell_what_attention_gives(case: Case):
     module, x = case.awake(), case.input()

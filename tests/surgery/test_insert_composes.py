@@ -193,6 +193,7 @@ def test_composes_with_networks_that_run_the_parts_of_a_stage(name: str):
         model.stage[-1]
 
 
+@pytest.mark.slow
 @every_name
 def test_composes_with_export(name: str, unchecked):
     model, x = inserted(name, ["stem.bn", "stage"], identity=True), torch.randn(IMAGES)
@@ -203,6 +204,7 @@ def test_composes_with_export(name: str, unchecked):
         assert_close(program(x), model(x), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_composes_with_compilation(unchecked):
     # One mechanism: what stands around it is the same for all, and they compile on their own.
     torch._dynamo.reset()

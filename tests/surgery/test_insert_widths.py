@@ -17,6 +17,7 @@ SWINS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SWINS)
 @pytest.mark.parametrize("shown", [False, True], ids=["guessed", "from an example"])
 def test_composes_with_channels_that_come_last(kind: str, shown: bool):
@@ -54,6 +55,7 @@ def test_channels_first_taken_for_last_is_refused():
         insert(torchvision.models.resnet18(), "cbam", "layer1", channels_last=True)
 
 
+@pytest.mark.slow
 def test_composes_with_videos():
     model, x = torchvision.models.video.r3d_18().eval(), torch.randn(1, 3, 4, 24, 24)
     with pytest.raises(ValueError, match=r"128, 4, 28, 28\).*not features \(b, c, h, w\)"):

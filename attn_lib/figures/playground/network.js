@@ -149,8 +149,18 @@ const gather = (weights, value, { h, w }) =>
 const relation = (name, n, m, values) => ({ name, kind: "relation", shape: [n, m], values });
 const gate = (name, shape, values) => ({ name, kind: "gate", shape, values });
 
-// Layer by layer: from what was written down, and `take`, which gives the next weights, to a function of the features
-// that adds what it computes on the way to `maps`.
+const times = (values, factor) => (factor === 1 ? values : values.map((value) => factor * value));
+
+// The steps of a layer that faults.js replaces: whose features decide the weights, how queries are read, the factor of
+// scores, how they are normalised, how what was gathered lies in memory, how much of it is added; of gates, the pools,
+// the planes of maximum and average, and what becomes of the gates of channels and of positions.
+const STEPS = {
+  source: (x) => x, queries: tokens, factor: 1, normalise: softmax, lay: (x) => x, added: 1,
+  pools: null, planes: [0, 1], ofChannels: (gates) => gates, ofPositions: (gates) => gates,
+};
+
+// Layer by layer: from what was written down, `take`, which gives the next weights, and its steps, to a function of the
+// features that adds what it computes on the way to `maps`.
 const LAYERS = {
   affine,
 
@@ -166,49 +176,49 @@ const LAYERS = {
     };
   },
 
-  self_attention({ name, query, key, value, out, halved, gamma }, take) {
+  self_attention({ name, query, key, value, out, halved, gamma }, take, step) {
     const [toQuery, toKey, toValue, ...rest] = [query, key, value, ...out].map((part) => affine(part, take));
     const few = halved ? halve : (x) => x;
     return (x, maps) => {
-      const keys = few(toKey(x)), values = few(toValue(x));
+      const from = step.source(x), keys = few(toKey(from)), values = few(toValue(x));
       const n = x.h * x.w, m = keys.h * keys.w;
-      const weights = softmax(multiply(tokens(toQuery(x)), tokens(keys), n, m, keys.c), m);
+      const scores = multiply(step.queries(toQuery(from)), tokens(keys), n, m, keys.c);
+      const weights = step.normalise(times(scores, step.factor), m);
       maps.push(relation(name, n, m, weights));
-      const attended = rest.reduce((y, layer) => layer(y), gather(weights, values, x));
-      return plus(x, scaled(attended, () => gamma));
+      const attended = rest.reduce((y, layer) => layer(y), step.lay(gather(weights, values, x)));
+      return plus(x, scaled(attended, () => step.added * gamma));
     };
   },
 
-  non_local({ name, theta, phi, g, out, mode, scale, inner, pool: place }, take) {
+  non_local({ name, theta, phi, g, out, mode, scale, inner, pool: place }, take, step) {
     const [toTheta, toPhi, toG] = [theta, phi, g].map(([part]) => (part ? affine(part, take) : (x) => x));
     const compare = mode === "concatenation" ? take(1, 2 * inner) : null;
     const last = affine(out, take);
     const others = (part, x) => (place === "none" ? part(x) : place === "first" ? part(halve(x)) : halve(part(x)));
     return (x, maps) => {
-      const mine = toTheta(x), theirs = others(toPhi, x), values = others(toG, x);
+      const from = step.source(x), mine = toTheta(from), theirs = others(toPhi, from), values = others(toG, x);
       const n = x.h * x.w, m = theirs.h * theirs.w;
       let weights = null;
       if (compare) {
-        const ofI = multiply(compare.subarray(0, inner), tokens(mine), 1, n, inner);
+        const ofI = multiply(compare.subarray(0, inner), step.queries(mine), 1, n, inner);
         const ofJ = multiply(compare.subarray(inner), tokens(theirs), 1, m, inner);
-        weights = Float32Array.from({ length: n * m }, (_, at) => Math.max(0, ofI[Math.floor(at / m)] + ofJ[at % m]) / m);
+        weights = Float32Array.from({ length: n * m }, (_, at) => Math.max(0, step.factor * (ofI[Math.floor(at / m)] + ofJ[at % m])) / m);
       } else {
-        weights = multiply(tokens(mine), tokens(theirs), n, m, mine.c);
-        const factor = mode === "dot_product" ? 1 / m : scale;
-        for (let i = 0; i < weights.length; i++) weights[i] *= factor;
-        if (mode !== "dot_product") softmax(weights, m);
+        const scores = multiply(step.queries(mine), tokens(theirs), n, m, mine.c);
+        weights = times(scores, step.factor * (mode === "dot_product" ? 1 / m : scale));
+        if (mode !== "dot_product") weights = step.normalise(weights, m);
       }
       maps.push(relation(name, n, m, weights));
-      return plus(x, last(gather(weights, values, x)));
+      return step.added ? plus(x, last(step.lay(gather(weights, values, x)))) : x;
     };
   },
 
   // Squeeze-and-excitation pools by the mean, CBAM's channel gate by mean and maximum through the same two layers.
-  channel_gate({ name, mlp, pools }, take) {
+  channel_gate({ name, mlp, pools }, take, step) {
     const [squeeze, excite] = mlp.map((part) => affine(part, take));
     return (x, maps) => {
-      const scores = pools.map((kind) => excite(squeeze(pool(x, kind)))).reduce(plus);
-      const gates = scores.values.map(sigmoid);
+      const scores = (step.pools ?? pools).map((kind) => excite(squeeze(pool(x, kind)))).reduce(plus);
+      const gates = step.ofChannels(times(scores.values, step.factor).map(sigmoid));
       maps.push(gate(name, [x.c, 1, 1], gates));
       return scaled(x, (i) => gates[Math.floor(i / (x.h * x.w))]);
     };
@@ -225,28 +235,29 @@ const LAYERS = {
     };
   },
 
-  spatial_gate({ name, conv }, take) {
+  spatial_gate({ name, conv }, take, step) {
     const scored = affine(conv, take);
     return (x, maps) => {
-      const n = x.h * x.w, pooled = feature(2, x.h, x.w);
-      pooled.values.fill(-Infinity, 0, n);
+      const n = x.h * x.w, pooled = feature(2, x.h, x.w), [most, mean] = step.planes.map((plane) => plane * n);
+      pooled.values.fill(-Infinity, most, most + n);
       x.values.forEach((value, i) => {
-        pooled.values[i % n] = Math.max(pooled.values[i % n], value);
-        pooled.values[n + (i % n)] += value / x.c;
+        pooled.values[most + (i % n)] = Math.max(pooled.values[most + (i % n)], value);
+        pooled.values[mean + (i % n)] += value / x.c;
       });
-      const gates = scored(pooled).values.map(sigmoid);
+      const gates = step.ofPositions(times(scored(pooled).values, step.factor).map(sigmoid));
       maps.push(gate(name, [1, x.h, x.w], gates));
       return scaled(x, (i) => gates[i % n]);
     };
   },
 
-  cbam({ name, channel, spatial }, take) {
-    const [first, second] = [LAYERS.channel_gate(channel, take), LAYERS.spatial_gate(spatial, take)];
+  cbam({ name, channel, spatial }, take, step) {
+    const [first, second] = [LAYERS.channel_gate(channel, take, step), LAYERS.spatial_gate(spatial, take, step)];
     return (x, maps) => {
-      const y = second(first(x, maps), maps);
+      second(first(step.source(x), maps), maps);
       const n = x.h * x.w, [ofChannels, ofPositions] = maps.slice(-2).map(({ values }) => values);
-      maps.push(gate(name, [x.c, x.h, x.w], x.values.map((_, i) => ofChannels[Math.floor(i / n)] * ofPositions[i % n])));
-      return y;
+      const gates = x.values.map((_, i) => ofChannels[Math.floor(i / n)] * ofPositions[i % n]);
+      maps.push(gate(name, [x.c, x.h, x.w], gates));
+      return scaled(x, (i) => gates[i]);
     };
   },
 
@@ -266,16 +277,17 @@ const LAYERS = {
 };
 
 // A generator of an image (3, h, w) that returns the classes' logits, and the maps in the order of their making. It
-// yields after each layer: who calls may do something else before the next.
-function makeNetwork(layers, weights) {
+// yields the features after each layer: who calls may do something else before the next, or start there another time,
+// at the layer `from`. `replaced` has, by a layer's name, steps that are others than STEPS.
+function makeNetwork(layers, weights, replaced = {}) {
   const take = reader(weights);
-  const made = layers.map((layer) => LAYERS[layer.kind](layer, take));
-  return function* (image) {
+  const made = layers.map((layer) => LAYERS[layer.kind](layer, take, { ...STEPS, ...replaced[layer.name] }));
+  return function* (image, from = 0) {
     const maps = [];
     let x = image;
-    for (const layer of made) {
+    for (const layer of made.slice(from)) {
       x = layer(x, maps);
-      yield;
+      yield x;
     }
     return { logits: x.values, maps };
   };

@@ -23,7 +23,7 @@ from .elements import BAR, FULL, canvas_controls, canvas_tree, foot, panel, play
 from .network import write_down
 from .picture import SCALE
 from .plot import plot
-from .view import KINDS, PHRASES, View, grid_of, shown_layer
+from .view import KINDS, PHRASES, View, drawn, shown_layer
 
 STATE = ("digit", "place", "side", "scraps", "scrap_places", "noise", "paint")
 
@@ -57,7 +57,7 @@ class Playground(LivingFigure):
     """
 
     name = "network_playground"
-    parts = ("network", "canvas", "drawing", "hands")
+    parts = ("network", "canvas", "drawing", "hands", "panel")
     phrases = PHRASES
     constants = {
         "SCALE": SCALE,
@@ -110,9 +110,9 @@ class Playground(LivingFigure):
     ):
         given = {"network": networks} if isinstance(networks, nn.Module) else dict(networks)
         names = [str(i) for i in range(len(digits))] if names is None else list(names)
-        levels = _levels(digits)
+        levels = levels_of(digits)
         self._networks = {each: copy.deepcopy(one).eval() for each, one in given.items()}
-        written = _written(self._networks, len(digits), names)
+        written = write_all(self._networks, len(digits), names)
         self._parts = make_parts(levels, size, seed)
         self._each = digits.shape[1]
         digit = 3 % len(digits) * self._each if digit is None else digit
@@ -217,21 +217,8 @@ class Playground(LivingFigure):
         recorded: Any = nullcontext({}) if kind == "none" else record(network)
         with torch.no_grad(), recorded as maps:
             shares = network(image[None])[0].softmax(0).double().numpy()
-        weights, query = np.empty(0), None
-        if kind != "none":
-            weights = maps[where][0].double().numpy()
-        if kind == "relation":
-            queries, keys = (grid_of(count, self.size) for count in weights.shape)
-            if self.query is not None:
-                at = min(self.query, len(weights) - 1)
-                query = divmod(at, queries[1])
-            weights = (weights.mean(0) if query is None else weights[at]).reshape(keys)
-        elif kind == "shares":
-            weights = weights[0]
-        elif kind == "channels":
-            weights = weights.ravel()
-        elif kind == "positions":
-            weights = weights[0]
+        whole = np.empty(0) if kind == "none" else maps[where][0].double().numpy()
+        weights, query = drawn(kind, whole, self.size, self.query)
         (top, left), (h, w) = self.place, self.size
         box = (top, left, self.side, h, w)
         return View(name, self.classes, self.digit // self._each, shares, kind, weights, query, box)  # fmt: skip
@@ -259,21 +246,25 @@ class Playground(LivingFigure):
         return plot(self.image(), self.views())
 
 
-def _levels(digits: Tensor) -> np.ndarray:
-    """Digits as whole numbers of 0 to 16, in one row."""
+def levels_of(digits: Tensor) -> np.ndarray:
+    """Digits as whole numbers of 0 to 16, in one row.
+
+    Raises:
+        ValueError: they leave [0, 1].
+    """
     if not (digits.numel() and digits.min() >= 0 and digits.max() <= 1):
         raise ValueError(
-            f"a Playground wants digits (classes, each, 8, 8) in [0, 1]; got {tuple(digits.shape)}"
+            f"the page wants digits (classes, each, 8, 8) in [0, 1]; got {tuple(digits.shape)}"
         )
     return (16 * digits).round().byte().numpy().reshape(-1, 8, 8)
 
 
-def _written(networks: Mapping[str, nn.Module], classes: int, names: Sequence[str]):
+def write_all(networks: Mapping[str, nn.Module], classes: int, names: Sequence[str]):
     written = [write_down(each) for each in networks.values()]
     counts = {name: each.classes for name, each in zip(networks, written, strict=True)}
     if not networks or {len(names), *counts.values()} != {classes}:
         raise ValueError(
-            f"a Playground wants one network or more, each with as many classes as there are digits and names; got "
+            f"the page wants one network or more, each with as many classes as there are digits and names; got "
             f"{counts}, digits of {classes} and {len(names)} names"
         )
     return written

@@ -112,6 +112,21 @@ def grid_of(n: int, size: Sequence[int]) -> tuple[int, int]:
     return 1, n
 
 
+def drawn(
+    kind: str, weights: np.ndarray, size: Sequence[int], query: int | None
+) -> tuple[np.ndarray, tuple[int, int] | None]:
+    """What is drawn of an image's map, and row and column of the query that it is of, if of one."""
+    if kind == "relation":
+        queries, keys = (grid_of(count, size) for count in weights.shape)
+        if query is None:
+            return weights.mean(0).reshape(keys), None
+        at = min(query, len(weights) - 1)
+        return weights[at].reshape(keys), divmod(at, queries[1])
+    if kind in ("shares", "positions"):
+        return weights[0], None
+    return weights.ravel() if kind == "channels" else weights, None
+
+
 def say(phrase: str, **values: object) -> str:
     return PHRASES[phrase].format(**values)
 

@@ -1,0 +1,70 @@
+"""Tables of the built pages, on a phone and on wide screens: whole words, whole shapes, and a first column that stays."""
+
+import pytest
+from places import BUILT
+from test_pages import BROKEN, PAGES, WIDE
+
+WITH_TABLES = [
+    name for name in PAGES if "<table" in (BUILT / f"{name}.html").read_text(encoding="utf-8")
+]
+every_table = pytest.mark.parametrize("name", WITH_TABLES)
+every_width = pytest.mark.parametrize("width", [390, 1200, 1600])
+
+# Words that stand on several lines. Between words there are spaces; in prose a word may also end with a hyphen.
+TORN = r"""() => {
+  const torn = [];
+  for (const table of document.querySelectorAll("article table:not(.indextable)")) {
+    if (table.closest(".attn-living")) continue;
+    const texts = document.createTreeWalker(table, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const text = texts.currentNode, around = text.parentElement;
+      if (around.closest(".katex-mathml, .katex-html, svg") || !around.checkVisibility()) continue;
+      for (const { index, 0: word } of text.data.matchAll(around.closest("code") ? /\S+/g : /[^\s\-–—\/]+/g)) {
+        const range = new Range();
+        range.setStart(text, index);
+        range.setEnd(text, index + word.length);
+        const lines = [...range.getClientRects()].filter(box => box.width > 1).map(box => Math.round(box.top));
+        if (new Set(lines).size > 1) torn.push(word);
+      }
+    }
+  }
+  return torn;
+}"""
+
+# Of each table that scrolls: the room that its box leaves to the right edge, and how far its first column moves with it.
+SCROLLED = """() => [...document.querySelectorAll("article .pst-scrollable-table-container")].flatMap(box => {
+  if (!box.checkVisibility() || box.scrollWidth <= box.clientWidth) return [];
+  const first = box.querySelector("tbody tr").cells[0], before = first.getBoundingClientRect().left;
+  box.scrollLeft = 1e6;
+  box.scrollIntoView({ behavior: "instant" });
+  const { left, width } = first.getBoundingClientRect(), edge = box.getBoundingClientRect();
+  return [{
+    room: document.querySelector(".bd-content").getBoundingClientRect().right - edge.right,
+    seen: box.contains(document.elementFromPoint(edge.right - 5, Math.min(edge.bottom - 30, 300))),
+    moved: Math.abs(left - before), share: width / box.clientWidth,
+  }];
+})"""
+
+
+@every_width
+@every_table
+def test_no_word_of_a_table_is_torn_and_no_shape_of_a_page(visit, name, width):
+    page = visit(name, width=width)
+    assert page.evaluate(WIDE) <= 0
+    assert page.evaluate(TORN) == []
+    assert [shape for shape, lines in page.evaluate(BROKEN) if lines > 1] == []
+
+
+@every_width
+@every_table
+def test_a_table_scrolls_only_where_no_room_is_left_and_keeps_its_first_column(
+    visit, name, width
+):
+    for table in visit(name, width=width).evaluate(SCROLLED):
+        assert table["moved"] < 1 and table["share"] < 0.75, table
+        assert table["room"] < 64 and table["seen"], table
+
+
+def test_there_are_tables_that_scroll(visit):
+    name = "comparison/what_to_try"
+    assert visit(name, width=390).evaluate(SCROLLED) and visit(name).evaluate(SCROLLED)
