@@ -12,7 +12,6 @@ import io
 import json
 import re
 import sys
-from pathlib import Path
 
 from babel.messages import Catalog
 from babel.messages.pofile import read_po, write_po
@@ -51,10 +50,15 @@ def messages() -> dict[str, list[str]]:
     config, _ = get_final_config(
         user_yaml=ROOT / "_config.yml",
         sourcedir=BOOK,
-        cli_config={"external_toc_path": str(ROOT / "_toc.yml"), "latex_individualpages": False},
+        cli_config={
+            "external_toc_path": str(ROOT / "_toc.yml"),
+            "latex_individualpages": False,
+        },
     )
     config |= {
-        "extensions": ["catalogues" if name == "attention_book" else name for name in config["extensions"]],
+        "extensions": [
+            "catalogues" if name == "attention_book" else name for name in config["extensions"]
+        ],
         "gettext_compact": False,
         "nb_execution_mode": "off",
         "exclude_patterns": [*config["exclude_patterns"], "locale"],
@@ -72,7 +76,9 @@ def messages() -> dict[str, list[str]]:
 
 def _is_prose(text: str, places: list[tuple]) -> bool:
     """Whether a message has words, and stands anywhere but in a docstring."""
-    said = re.sub(r"^\n.*|\$[^$]*\$|`[^`]*`", "", text, flags=re.DOTALL)  # a formula of its own begins with a new line
+    said = re.sub(
+        r"^\n.*|\$[^$]*\$|`[^`]*`", "", text, flags=re.DOTALL
+    )  # a formula of its own begins with a new line
     return bool(re.search(r"[a-z]{2}", said)) and any(
         line > 0 and "docstring of" not in str(source) for source, line, _ in places
     )
@@ -103,7 +109,11 @@ def merged(kept: Catalog, texts: list[str], known: dict[str, str]) -> Catalog:
     for text in texts:
         old = kept[text]
         message = ordered.add(
-            text, old.string, user_comments=old.user_comments, previous_id=old.previous_id, flags=old.flags & {"fuzzy"}
+            text,
+            old.string,
+            user_comments=old.user_comments,
+            previous_id=old.previous_id,
+            flags=old.flags & {"fuzzy"},
         )
         if not message.string and text in known:
             message.string = known[text]
@@ -115,26 +125,35 @@ def write(page: str, catalog: Catalog) -> None:
     for message in catalog:
         message.flags &= {"fuzzy"}  # what looks like a format is none
     buffer = io.BytesIO()
-    write_po(buffer, catalog, width=100_000, no_location=True, omit_header=True, include_previous=True)
+    write_po(
+        buffer,
+        catalog,
+        width=100_000,
+        no_location=True,
+        omit_header=True,
+        include_previous=True,
+    )
     path = FOLDER / f"{page}.po"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(HEADER.encode() + buffer.getvalue())
 
 
 # What gettext's tools want to know of a file, and nothing that changes with the day.
-HEADER = f'''msgid ""
+HEADER = f"""msgid ""
 msgstr ""
 "Language: {LOCALE}\\n"
 "MIME-Version: 1.0\\n"
 "Content-Type: text/plain; charset=utf-8\\n"
 "Content-Transfer-Encoding: 8bit\\n"
 
-'''
+"""
 
 
 def pages() -> list[str]:
     """Those that have a catalogue."""
-    return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.po"))
+    return sorted(
+        path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.po")
+    )
 
 
 def update() -> None:

@@ -10,6 +10,7 @@ message, `# term: token`, excuses the message from one term.
 """
 
 import functools
+import itertools
 import json
 import re
 from collections import Counter
@@ -23,9 +24,13 @@ from mdit_py_plugins.myst_role import myst_role_plugin
 from uses import ROOT
 
 GLOSSARY = ROOT / "book" / "locale" / "zh_CN" / "glossary.json"
-MARKDOWN = MarkdownIt("commonmark").use(dollarmath_plugin, double_inline=True).use(myst_role_plugin)
+MARKDOWN = (
+    MarkdownIt("commonmark").use(dollarmath_plugin, double_inline=True).use(myst_role_plugin)
+)
 HAN = "[\u4e00-\u9fff]"
-NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?!\d)|[½¼¾]")  # a comma behind it is the sentence's
+NUMBER = re.compile(
+    r"\d+(?:,\d{3})*(?:\.\d+)?(?!\d)|[½¼¾]"
+)  # a comma behind it is the sentence's
 SAID = {word: str(value) for value, word in enumerate("""zero one two three four five six seven eight nine ten
     eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty""".split())} | {
     "once": "1", "twice": "2", "first": "1", "second": "2", "third": "3", "half": "½", "hundred": "100", "thousand": "1000",
@@ -56,15 +61,27 @@ def problems(message: Message, terms: list[dict] | None = None) -> Iterator[str]
         return
     if message.fuzzy:
         yield "fuzzy: the English changed; look, mend, and delete the line `#, fuzzy`"
-    english, chinese = (MARKDOWN.parseInline(text)[0].children for text in (message.id, message.string))
+    english, chinese = (
+        MARKDOWN.parseInline(text)[0].children for text in (message.id, message.string)
+    )
     yield from _differences(_spans(english), _spans(chinese))
-    before, after = (" ".join(token.content for token in tokens if token.type == "text") for tokens in (english, chinese))
+    before, after = (
+        " ".join(token.content for token in tokens if token.type == "text")
+        for tokens in (english, chinese)
+    )
     yield from _numbers(before, after)
-    if not re.search(HAN, after) and len(re.findall(r"\b[a-z]{3,}\b", QUOTED.sub("", before))) > 3:
+    if (
+        not re.search(HAN, after)
+        and len(re.findall(r"\b[a-z]{3,}\b", QUOTED.sub("", before))) > 3
+    ):
         yield "left in English"
     yield from _punctuation(chinese)
     excused = {comment.removeprefix("term:").strip() for comment in message.user_comments}
-    yield from _departures(before, after, [t for t in (book_terms() if terms is None else terms) if t["en"] not in excused])
+    yield from _departures(
+        before,
+        after,
+        [t for t in (book_terms() if terms is None else terms) if t["en"] not in excused],
+    )
 
 
 def _spans(tokens: list) -> Counter:
@@ -87,7 +104,9 @@ def _differences(before: Counter, after: Counter) -> Iterator[str]:
 def _numbers(before: str, after: str) -> Iterator[str]:
     """Digits stay digits; a number that the English spells may become digits."""
     old, new = (Counter(NUMBER.findall(text)) for text in (before, after))
-    spelled = Counter(SAID[word] for word in re.findall(r"[a-z]+", before.lower()) if word in SAID)
+    spelled = Counter(
+        SAID[word] for word in re.findall(r"[a-z]+", before.lower()) if word in SAID
+    )
     if lost := old - new:
         yield f"lost number {', '.join(lost)}"
     if added := new - old - spelled:
@@ -99,7 +118,9 @@ def _own_words(tokens: list) -> Iterator:
     quoted = False
     for token in tokens:
         if token.type == "html_inline":
-            quoted = token.content.startswith("<span lang") or (quoted and token.content != "</span>")
+            quoted = token.content.startswith("<span lang") or (
+                quoted and token.content != "</span>"
+            )
         if not quoted:
             yield token
 
@@ -108,11 +129,13 @@ def _punctuation(tokens: list) -> Iterator[str]:
     tokens = [*_own_words(tokens)]
     for token in tokens:
         if token.type == "text":
-            if found := re.search(rf"{HAN}[,;:!?](?!\S)|{HAN}[,;:!?.]{HAN}|{HAN}\.$", token.content):
+            if found := re.search(
+                rf"{HAN}[,;:!?](?!\S)|{HAN}[,;:!?.]{HAN}|{HAN}\.$", token.content
+            ):
                 yield f"half-width punctuation: {found[0]}"
             if found := re.search(rf"{HAN}[A-Za-z0-9]|[A-Za-z0-9]{HAN}", token.content):
                 yield f"no space between Han and Latin: {found[0]}"
-    for left, right in zip(tokens, tokens[1:], strict=False):
+    for left, right in itertools.pairwise(tokens):
         pair = left.type, right.type
         spans = ("code_inline", "math_inline")
         if (pair[0] == "text" and pair[1] in spans and re.search(rf"{HAN}$", left.content)) or (
@@ -130,7 +153,9 @@ def _departures(before: str, after: str, terms: list[dict]) -> Iterator[str]:
         for wrong in term.get("avoid", ()):
             if wrong in after:
                 yield f"{wrong} for {term['en']}: the glossary has {term['zh'][0]}"
-        there = term.get("must") and re.search(rf"\b{re.escape(term['en'])}(s|es)?\b", before, re.IGNORECASE)
+        there = term.get("must") and re.search(
+            rf"\b{re.escape(term['en'])}(s|es)?\b", before, re.IGNORECASE
+        )
         if there and not any(word.lower() in after.lower() for word in term["zh"]):
             yield f"{term['en']} without {' or '.join(term['zh'])}"
 
