@@ -21,7 +21,7 @@ SUMMARY := --show '[0-9]+ (passed|failed|errors?)\b.* in '
 
 TORCH := 2.13.0
 
-.PHONY: book test quick style machine beside drill bench gpu evidence outputs pdf epub audit colab format hooks lock clean
+.PHONY: book test quick style machine beside drill bench gpu evidence outputs translations pdf epub audit colab format hooks lock clean
 
 book: _build/.book
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
@@ -88,6 +88,10 @@ drill:
 # Run the notebooks anew and store the text that tests compare.
 outputs: .venv/.ready
 	$(BIN)/python book/_ext/store_outputs.py $(NOTEBOOKS)
+
+# The catalogues of the Chinese edition as the book is now, and what each lacks.
+translations: .venv/.ready
+	$(BIN)/python book/_ext/catalogues.py
 
 # The whole book on paper: a browser prints its pages.
 pdf: machine _build/.book
