@@ -198,7 +198,8 @@ class WindowAttention(AttentionModule):
             weights, value, "b windows heads n m, b windows heads m d -> b windows n heads d"
         )
         attended = out_of_windows(attended.flatten(3), x, self.window, self.shift)
-        out, _ = project_tokens(attended.transpose(1, 2).reshape(x.shape), (self.out,))
+        attended = rearrange(attended, "b (h w) d -> b d h w", h=x.shape[2])
+        out, _ = project_tokens(attended, (self.out,))
         return x + out.transpose(1, 2).reshape(x.shape).to(x.dtype)
 
 

@@ -272,3 +272,27 @@ def test_composes_with_weights_set_by_hand(kind: type, names: tuple[str, str]):
             wider = torch.cat([tensor, torch.zeros_like(tensor)]).detach()
             setattr(part, of_part, nn.Parameter(wider))
     assert_close(module(x), whole)
+
+
+def gathers(case: Case) -> bool:
+    """Whether its map weighs what one layer gives, and another leads that back to the features."""
+    parts = case.make()._modules
+    values = parts.get("value", parts.get("g"))
+    return (
+        isinstance(values, nn.Conv2d)
+        and isinstance(parts.get("out"), nn.Conv2d)
+        and case.kind != "channel relation"  # whose map is as large as its values are wide
+    )
+
+
+@pytest.mark.parametrize("case", filter(gathers, CASES), ids=lambda case: case.name)
+def test_composes_with_values_of_another_width(case: Case):
+    module, x = case.awake(), case.input("small")
+    name = "value" if hasattr(module, "value") else "g"
+    values = getattr(module, name)
+    wide = 2 * values.out_channels
+    setattr(module, name, nn.Conv2d(values.in_channels, wide, 1))
+    module.out = nn.Conv2d(wide, module.out.out_channels, 1)
+    y = module(x)
+    assert y.shape == x.shape
+    assert_close(y, equation(module, x), atol=1e-5, rtol=1e-5)

@@ -23,7 +23,7 @@ from attn_lib import (
     Transformer,
 )
 
-few = settings(max_examples=10, deadline=None, derandomize=True)
+few = settings(max_examples=20, deadline=None, derandomize=True)
 
 
 @dataclass(frozen=True)

@@ -295,6 +295,4 @@ def _module_body(figure: type[LivingFigure]) -> str:
 def page_style(figures: Sequence[type[LivingFigure]] = FIGURES) -> str:
     """The style of figures, without their colours: see `theme_css`."""
     styles = (style for figure in figures for style in _styles(figure))
-    return _file("common.css") + "".join(
-        dict.fromkeys(styles)
-    )  # of parts that figures share, one
+    return _file("common.css") + "".join(dict.fromkeys(styles))  # shared parts once

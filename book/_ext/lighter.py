@@ -22,9 +22,8 @@ from attn_lib.figures.base import FIGURES
 
 STYLE, SCRIPT = "_static/bound.css", "_static/bound.js"
 ALL_FIGURES = "_static/attn-figures.js"
-HEAVY = (
-    30_000  # letters of a figure's script from which on a page with it has a script of its own
-)
+# Letters of a figure's script from which on a page with it has a script of its own.
+HEAVY = 30_000
 LINK = re.compile(r'[ \t]*<link [^>]*href="(?:\.\./)*([^":?]+\.css)[^>]*>\n?')
 CALL = re.compile(r'[ \t]*<script[^>]* src="(?:\.\./)*([^":?]+\.js)[^>]*></script>\n?')
 # Of Thebe, which wants a server, and of a menu of versions: there are none.

@@ -1,4 +1,6 @@
-"""What the Playground's browser tests share: a page that is alive, and what is on it."""
+"""What the browser tests of networks in the page share: a page that is alive, and what is on it."""
+
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page
 
@@ -14,9 +16,20 @@ def settled(page: Page) -> None:
 
 
 def state(page: Page, name: str):
-    return page.evaluate(
-        "name => document.querySelector('network-playground').model.get(name)", name
-    )
+    """A trait of the first figure, whatever figure it is."""
+    return page.evaluate("name => document.querySelector('.attn-figure').model.get(name)", name)
+
+
+def far_away(visit, file: str, folder: Path) -> Page:
+    """A page whose figure is far below the window, where nothing is computed."""
+    text = Path(f"{file}.html").read_text(encoding="utf-8")
+    far = text.replace("<main>", "<main><div style='height: 4000px'></div>")
+    (folder / "far.html").write_text(far, encoding="utf-8")
+    page = visit(str(folder / "far"))
+    page.wait_for_timeout(300)
+    assert page.locator("main canvas").count() == 0
+    page.evaluate("scrollTo(0, 3600)")
+    return page
 
 
 def thing(page: Page, which: int = 12) -> Locator:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from browsing import pixel
 from fonts import every_screen
-from playing import middle
+from playing import far_away, middle, state
 from playwright.sync_api import Page
 from test_skeleton import break_it
 
@@ -20,12 +20,6 @@ def opened(visit, playgrounds, name: str, **options) -> Page:
 
 def counted(page: Page) -> None:
     page.wait_for_function("document.querySelector('.attn-tally').ariaBusy === 'false'")
-
-
-def state(page: Page, name: str):
-    return page.evaluate(
-        "name => document.querySelector('fault-explorer').model.get(name)", name
-    )
 
 
 def test_a_fault_that_is_chosen_is_counted_on_all_scenes(visit, playgrounds):
@@ -164,13 +158,7 @@ def test_it_counts_in_many_frames_and_says_how_far_it_is(visit, playgrounds):
 
 
 def test_nothing_is_computed_before_the_figure_is_near(visit, playgrounds, tmp_path: Path):
-    far = (Path(f"{playgrounds['small_broken']}.html")).read_text(encoding="utf-8")
-    far = far.replace("<main>", "<main><div style='height: 4000px'></div>")
-    (tmp_path / "far.html").write_text(far, encoding="utf-8")
-    page = visit(str(tmp_path / "far"))
-    page.wait_for_timeout(300)
-    assert page.locator("fault-explorer canvas").count() == 0
-    page.evaluate("scrollTo(0, 3600)")
+    page = far_away(visit, playgrounds["small_broken"], tmp_path)
     counted(page)
     assert page.locator("fault-explorer canvas").count() == 3
 

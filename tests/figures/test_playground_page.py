@@ -9,7 +9,7 @@ import pytest
 import torch
 from browsing import in_jupyter, pixel
 from fonts import every_screen
-from playing import drag, middle, opened, scale, settled, state, thing
+from playing import drag, far_away, middle, opened, scale, settled, state, thing
 from test_skeleton import play, play_together
 
 from attn_lib.data import digit_examples
@@ -175,13 +175,7 @@ def test_many_networks_share_several_frames(visit, playgrounds):
 
 
 def test_nothing_is_computed_before_the_figure_is_near(visit, playgrounds, tmp_path: Path):
-    far = (Path(f"{playgrounds['small']}.html")).read_text(encoding="utf-8")
-    far = far.replace("<main>", "<main><div style='height: 4000px'></div>")
-    (tmp_path / "far.html").write_text(far, encoding="utf-8")
-    page = visit(str(tmp_path / "far"))
-    page.wait_for_timeout(300)
-    assert page.locator("network-playground canvas").count() == 0
-    page.evaluate("scrollTo(0, 3600)")
+    page = far_away(visit, playgrounds["small"], tmp_path)
     settled(page)
     assert page.locator("network-playground canvas").count() == 2
 

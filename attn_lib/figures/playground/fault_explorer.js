@@ -172,14 +172,10 @@ function render({ model: given, el }) {
   });
   for (const name of Object.keys(accepts)) model.on(`change:${name}`, update);
   update();
-  // Nothing is computed before the figure is near the window.
-  const watcher = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
-    watcher.disconnect();
+  whenNear(el, () => {
     near = true;
     ask();
-  }, { rootMargin: "50% 0px" });
-  watcher.observe(el);
+  });
 }
 
 export default { render };

@@ -123,3 +123,13 @@ function makeBrush(model, picture, tool, redraw) {
   });
   return brush;
 }
+
+// Nothing is computed before a figure is near the window.
+function whenNear(el, then) {
+  const watcher = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    watcher.disconnect();
+    then();
+  }, { rootMargin: "50% 0px" });
+  watcher.observe(el);
+}

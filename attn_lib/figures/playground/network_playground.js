@@ -147,14 +147,10 @@ function render({ model: given, el }) {
     });
   root.dataset.tool = tool();
   settle();
-  // Nothing is computed before the figure is near the window.
-  const watcher = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
-    watcher.disconnect();
+  whenNear(el, () => {
     near = true;
     ask();
-  }, { rootMargin: "50% 0px" });
-  watcher.observe(el);
+  });
 }
 
 export default { render };
