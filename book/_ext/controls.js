@@ -59,6 +59,20 @@ for (const one of document.querySelectorAll('[data-bs-toggle="tooltip"][title]')
   entries.forEach((_, section) => watch.observe(section));
 }
 
+// Where a wide table comes, the list of contents folds to its title, as the theme has it for notes in the margin.
+{
+  const contents = document.querySelector(".bd-sidebar-secondary"), there = new Set();
+  const watch = new IntersectionObserver(
+    (changes) => {
+      for (const { isIntersecting, target } of changes)
+        there[isIntersecting && target.offsetWidth > target.parentElement.offsetWidth ? "add" : "delete"](target);
+      contents.classList.toggle("hide", there.size > 0);
+    },
+    { rootMargin: "0px 0px -33%" },
+  );
+  if (contents) document.querySelectorAll(".pst-scrollable-table-container").forEach((box) => watch.observe(box));
+}
+
 // Whoever turns back on a long page may want its top.
 {
   const button = document.getElementById("pst-back-to-top");
