@@ -89,3 +89,16 @@ def test_the_contents_give_way_to_a_wide_table_and_unfold_by_keyboard(visit):
     page.wait_for_function(f"list => ({high})(list)", arg=contents.element_handle())
     page.evaluate("document.querySelector('#sources').scrollIntoView()")
     page.wait_for_function("() => !document.querySelector('.bd-sidebar-secondary.hide')")
+
+
+def test_nothing_shows_beside_the_column_that_stays(visit):
+    page = visit("comparison/which_one", width=390)
+    box = page.locator(".pst-scrollable-table-container", has_text="shifted windows")
+    box.evaluate("box => box.scrollIntoView({ behavior: 'instant', block: 'center' })")
+    strips = []
+    for scrolled in (0, 60, 120):
+        box.evaluate("(box, by) => box.scrollLeft = by", scrolled)
+        area = box.bounding_box()
+        clip = {"x": area["x"], "y": area["y"], "width": 5, "height": area["height"]}
+        strips.append(page.screenshot(clip=clip))
+    assert strips[0] == strips[1] == strips[2]
