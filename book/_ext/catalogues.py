@@ -183,6 +183,7 @@ def wanting(page: str) -> list[str]:
 
 
 def main(asked: list[str]) -> int:
+    sys.stdout.reconfigure(encoding="utf-8")  # whatever the machine's locale
     if not asked:
         update()
     found = {page: wanting(page) for page in asked or pages()}

@@ -1,11 +1,16 @@
 """Catalogues of the Chinese edition, which is being written: a translation says what the English says, in the glossary's words."""
 
+import os
 import re
+import subprocess
+import sys
 
 import catalogues
 import pytest
 from babel.messages import Message
 from faithful import book_terms, problems
+from places import ROOT
+from test_locales import ASCII
 
 TERMS = [{"en": "gate", "zh": ["门控"], "must": True, "avoid": ["闸门"]}]
 ENGLISH = "A *gate* of 1,024 numbers, [here](a.ipynb), is $\\sigma(s)$; see `reweight`."
@@ -62,3 +67,15 @@ def test_the_glossary_has_every_term_once_in_chinese_or_as_it_is():
             re.search("[\u4e00-\u9fff]", term["zh"][0])
             or term["zh"][0].lower() in term["en"].lower()
         )
+
+
+def test_what_is_lacking_is_said_on_a_machine_that_reads_ascii():
+    code = "import catalogues; catalogues.wanting = lambda page: ['3×3 的卷积']; catalogues.main(['a/page'])"
+    folder = os.path.dirname(catalogues.__file__)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | ASCII | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert "3×3 的卷积" in done.stdout and "a/page: 1 to mend" in done.stdout, done.stderr

@@ -217,6 +217,22 @@ def test_what_it_cannot_break_it_refuses(make, said):
         FaultExplorer(make(), digit_examples("test", 2), alt=ALT)
 
 
+@pytest.mark.parametrize(
+    ("digits", "size", "said"),
+    [
+        (digit_examples("test", 2), (40, 19), r"want as many at least; got size=\(40, 19\)"),
+        (
+            2 * digit_examples("test", 2),
+            (40, 40),
+            r"in \[0, 1\]; got \(10, 2, 8, 8\) from 0 to 2",
+        ),
+    ],
+)
+def test_digits_that_have_no_room_or_leave_their_range_are_refused(digits, size, said):
+    with pytest.raises(ValueError, match=said):
+        FaultExplorer(HostCNN("cbam"), digits, size=size, alt=ALT)
+
+
 def test_what_is_chosen_is_one_of_what_there_is():
     figure = break_cbam()
     for trait, value in {

@@ -46,13 +46,13 @@ class FaultExplorer(LivingFigure):
         factor: of scores: ¼, ½, 1, 2 or 4.
         scene: the image that is shown at first.
         names: of the classes; None counts them from 0.
-        size: height and width of the images.
+        size: height and width of the images, 20 pixels at least.
         seed: of places, sizes, colours, scraps and noise.
         budget: bytes, compressed, that the figure may weigh in a book.
 
     Raises:
         ValueError: a layer that the page does not know, which is named; no layer that can be broken; another number of
-            classes than `digits` or `names`; digits leave [0, 1]; a trait is set to what there is not; or the figure is
+            classes than `digits` or `names`; digits leave [0, 1] or have no room; a trait is set to what there is not; or the figure is
             heavier than its budget.
     """
 

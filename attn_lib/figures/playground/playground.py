@@ -253,8 +253,9 @@ def levels_of(digits: Tensor) -> np.ndarray:
         ValueError: they leave [0, 1].
     """
     if not (digits.numel() and digits.min() >= 0 and digits.max() <= 1):
+        among = f" from {digits.min():g} to {digits.max():g}" if digits.numel() else ""
         raise ValueError(
-            f"the page wants digits (classes, each, 8, 8) in [0, 1]; got {tuple(digits.shape)}"
+            f"the page wants digits (classes, each, 8, 8) in [0, 1]; got {tuple(digits.shape)}{among}"
         )
     return (16 * digits).round().byte().numpy().reshape(-1, 8, 8)
 

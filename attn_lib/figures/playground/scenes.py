@@ -19,7 +19,15 @@ class Scene:
 
 
 def make_scenes(digits: np.ndarray, size: tuple[int, int], seed: int) -> list[Scene]:
-    """A scene for each digit (count, 8, 8), in an order drawn by lot. All share one pattern of noise, rolled."""
+    """A scene for each digit (count, 8, 8), in an order drawn by lot. All share one pattern of noise, rolled.
+
+    Raises:
+        ValueError: the largest digit has no room.
+    """
+    if min(size) < SCENE_SIDES[1]:
+        raise ValueError(
+            f"scenes have digits of up to {SCENE_SIDES[1]} pixels, and want as many at least; got {size=}"
+        )
     rng = np.random.default_rng(seed)
     pattern = make_parts(digits, size, seed).pattern
     return [
