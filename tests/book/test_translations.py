@@ -70,12 +70,14 @@ def test_the_glossary_has_every_term_once_in_chinese_or_as_it_is():
 
 
 def test_what_is_lacking_is_said_on_a_machine_that_reads_ascii():
-    code = "import catalogues; catalogues.wanting = lambda page: ['3×3 的卷积']; catalogues.main(['a/page'])"
+    line = "3×3 的卷积"
+    found = f"catalogues.wanting = lambda page: [{line!a}]"
     folder = os.path.dirname(catalogues.__file__)
+    path = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONIOENCODING": ""}
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | ASCII | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
+        [sys.executable, "-c", f"import catalogues; {found}; catalogues.main(['a/page'])"],
+        env=os.environ | ASCII | path,
         capture_output=True,
         encoding="utf-8",
     )
-    assert "3×3 的卷积" in done.stdout and "a/page: 1 to mend" in done.stdout, done.stderr
+    assert line in done.stdout and "a/page: 1 to mend" in done.stdout, done.stderr
